@@ -1,0 +1,242 @@
+"""Findings as data: what is wrong, where, what was found and what to do.
+
+A phase collects all its findings in a `Findings` and raises one `CompileError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from enum import StrEnum
+
+from snnc.source import Span
+
+
+class Code(StrEnum):
+    """Stable identifiers; a number is never reused. One page each in `snnc/explain/`."""
+
+    # E01 syntax
+    SYNTAX = "E0101"
+    BAD_CHARACTER = "E0102"
+    UNBALANCED = "E0103"
+    NO_EDITION = "E0104"
+    UNKNOWN_EDITION = "E0105"
+    DERIVATIVE_FRACTION = "E0106"
+    TOO_LARGE = "E0107"
+    NOT_TEXT = "E0108"
+    BAD_UNIT_POSITION = "E0109"
+    # E02 names
+    UNKNOWN_NAME = "E0201"
+    DUPLICATE_NAME = "E0202"
+    BAD_IMPORT = "E0203"
+    UNKNOWN_ARGUMENT = "E0204"
+    MISSING_ARGUMENT = "E0205"
+    AMBIGUOUS_ENTRY = "E0206"
+    EXTERN_REFUSED = "E0207"
+    RESERVED_NAME = "E0208"
+    WRONG_KIND = "E0209"
+    # E03 units
+    UNKNOWN_UNIT = "E0301"
+    UNIT_MISMATCH = "E0302"
+    NOT_DIMENSIONLESS = "E0303"
+    # E04 shapes and topology
+    SHAPE_MISMATCH = "E0401"
+    UNKNOWN_SHAPE = "E0402"
+    CYCLE = "E0403"
+    UNCONNECTED_PORT = "E0404"
+    AMBIGUOUS_PORT = "E0405"
+    NO_SIGNAL = "E0406"
+    BAD_VALUE = "E0407"
+    NO_DT = "E0408"
+    TOO_BIG = "E0409"
+    # E05 dynamics and learning
+    NEEDS_SOLVER = "E0501"
+    NOT_LINEAR = "E0502"
+    DOUBLE_ASSIGNMENT = "E0503"
+    ACTS_AT_ZERO = "E0504"
+    BAD_CONDITION = "E0505"
+    NOT_TRAINABLE = "E0506"
+    OUT_OF_INTERVAL = "E0507"
+    NO_SURROGATE = "E0508"
+    STEP_AND_EQUATION = "E0509"
+    RULE_REFUSED = "E0510"
+    BAD_STAGE = "E0511"
+    # E06 training
+    NEEDS_ENCODER = "E0601"
+    UNKNOWN_FIELD = "E0602"
+    SELECT_ON_TEST = "E0603"
+    NO_DATA = "E0604"
+    BAD_DATA = "E0605"
+    NO_TRAIN = "E0606"
+    BAD_SETTING = "E0607"
+    BAD_WEIGHTS = "E0608"
+    DIVERGED = "E0609"
+    BAD_PATH = "E0610"
+    # E09 features that are on their way
+    NOT_YET = "E0901"
+    # warnings
+    ROUNDED_TO_STEP = "W0101"
+    COARSE_STEP = "W0102"
+    RATE_TOO_HIGH = "W0103"
+    UNUSED_PARAMETER = "W0104"
+    LOSS_ON_SPIKE = "W0105"
+    READOUT_DIFFERS = "W0106"
+    MAX_AT_REST = "W0107"
+    NO_VALIDATION = "W0108"
+    SILENT_LAYER = "W0109"
+    SHORT_REFRACTORY = "W0110"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A further place that belongs to a finding, with its few words."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding. `message` is lower case without a full stop; `note` stands at the caret; `help` says what to do."""
+
+    code: Code
+    span: Span
+    message: str
+    help: str | None = None
+    note: str = ""
+    labels: tuple[Label, ...] = ()
+
+    @property
+    def is_error(self) -> bool:
+        return self.code.value.startswith("E")
+
+    def render(self) -> str:
+        """Format for a terminal: header, place, marked source lines, help.
+
+        >>> from snnc.source import Source
+        >>> source = Source("m.snn", "x' = tu * x")
+        >>> d = Diagnostic(Code.UNKNOWN_NAME, Span(source, 5, 7), "unknown name `tu`", help="did you mean `tau`?")
+        >>> print(d.render())
+        error[E0201]: unknown name `tu`
+          --> m.snn:1:6
+          |
+        1 | x' = tu * x
+          |      ^^
+          = help: did you mean `tau`?
+        """
+        kind = "error" if self.is_error else "warning"
+        labels = [Label(self.span, self.note), *self.labels]
+        width = max(len(str(label.span.line)) for label in labels)
+        out = [f"{kind}[{self.code}]: {self.message}"]
+        path = None
+        for number, label in enumerate(sorted(labels, key=lambda item: item.span is not self.span)):
+            span = label.span
+            if span.source.path != path or number:
+                arrow = "-->" if number == 0 else ":::"
+                out.append(f"{' ' * width} {arrow} {span.source.path}:{span.line}:{span.column}")
+                out.append(f"{' ' * width} |")
+                path = span.source.path
+            out += _marked(label, width, "^" if number == 0 else "-")
+        if self.help:
+            first, *rest = self.help.splitlines()
+            out.append(f"{' ' * width} = help: {first}")
+            out += [f"{' ' * width}         {line}" for line in rest]
+        return "\n".join(out)
+
+    def as_json(self) -> dict[str, object]:
+        """Return the finding as plain data for tools (`--json`)."""
+        return {
+            "code": self.code.value,
+            "severity": "error" if self.is_error else "warning",
+            "message": self.message,
+            "note": self.note,
+            "help": self.help,
+            "file": self.span.source.path,
+            "line": self.span.line,
+            "column": self.span.column,
+            "end": self.span.end,
+            "labels": [
+                {"file": l.span.source.path, "line": l.span.line, "column": l.span.column, "text": l.text}
+                for l in self.labels
+            ],
+        }
+
+
+def _marked(label: Label, width: int, mark: str) -> list[str]:
+    span = label.span
+    text = span.source.line_text(span.line)
+    length = max(1, min(span.end - span.start, len(text) - span.column + 1))
+    shown = text.replace("\t", " ")
+    if len(shown) > 160:  # a hostile or generated line: show the part around the mark
+        cut = max(0, span.column - 60)
+        shown, column = shown[cut : cut + 160], span.column - cut
+        length = min(length, 160 - column + 1)
+    else:
+        column = span.column
+    marks = " " * (column - 1) + mark * length
+    note = f" {label.text}" if label.text else ""
+    return [f"{span.line:>{width}} | {shown}", f"{' ' * width} | {marks}{note}"]
+
+
+class CompileError(Exception):
+    """Raised once by a phase, with every finding it had."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("\n\n".join(d.render() for d in self.diagnostics))
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collects what a phase finds; `stop_on_errors` ends the phase."""
+
+    items: list[Diagnostic] = field(default_factory=list)
+
+    def add(
+        self,
+        code: Code,
+        span: Span,
+        message: str,
+        *,
+        help: str | None = None,
+        note: str = "",
+        labels: tuple[Label, ...] = (),
+    ) -> None:
+        finding = Diagnostic(code, span, message, help, note, labels)
+        if finding not in self.items:
+            self.items.append(finding)
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        return tuple(d for d in self.items if d.is_error)
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        return tuple(d for d in self.items if not d.is_error)
+
+    def stop_on_errors(self) -> None:
+        """Raise every finding (warnings too) if one of them is an error."""
+        if self.errors:
+            raise CompileError(self.items)
+
+
+def fail(code: Code, span: Span, message: str, *, help: str | None = None, note: str = "") -> CompileError:
+    """Return a `CompileError` with one finding, to be raised by the caller."""
+    return CompileError([Diagnostic(code, span, message, help, note)])
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """Return help that names the nearest of `known`, or lists a few of them.
+
+    >>> did_you_mean("tua", ["tau", "theta"])
+    'did you mean `tau`?'
+    """
+    names = sorted(set(known))
+    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean `{close[0]}`?"
+    if not names:
+        return None
+    listed = ", ".join(f"`{n}`" for n in names[:12])
+    return f"known here: {listed}" + (", …" if len(names) > 12 else "")
