@@ -1,0 +1,315 @@
+"""A body as the strings that `neuron.py.jinja` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from snnc import model
+from snnc.emit.names import class_name, field_name, function_name, identifier
+from snnc.emit.pytext import python_text
+from snnc.expr import Expr, Num, Var, substitute
+from snnc.plan import Assign, Body, Fire, Integrate, Slot, Statement
+from snnc.source import Span
+from snnc.units import unit_name
+
+
+@dataclass(frozen=True, slots=True)
+class FieldView:
+    """One field of a NamedTuple with its comment."""
+
+    name: str
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineView:
+    """One emitted line, or several, under a comment (empty: none)."""
+
+    comment: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronView:
+    """All that `neuron.py.jinja` may mention."""
+
+    name: str  # class of the constants
+    function: str  # stem of the functions
+    title: str
+    doc: str
+    method: str
+    parameters: tuple[FieldView, ...]
+    constants: tuple[FieldView, ...]
+    coefficients: tuple[LineView, ...]
+    constant_values: str
+    states: tuple[FieldView, ...]
+    signals: tuple[FieldView, ...]
+    formals: str  # of the step function, after p and s
+    start_formals: str
+    starts: tuple[LineView, ...]
+    state_values: str
+    statements: tuple[LineView, ...]
+    next_values: str
+    signal_values: str
+    has_states: bool
+    has_constants: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SurrogateView:
+    """All that `surrogate.py.jinja` may mention."""
+
+    name: str
+    fire: str
+    doc: str
+    formals: str
+    extra_formals: str
+    arguments: str
+    body: str
+    place: str
+
+
+def place(span: Span) -> str:
+    """Return `file:line` without folders, for comments.
+
+    The standard library keeps its `std/`.
+    """
+    path = span.source.path
+    short = path if path.startswith("std/") else path.rsplit("/", 1)[-1]
+    return f"{short}:{span.line}"
+
+
+def one_line(text: str) -> str:
+    """Return text on one line, safe inside a comment."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def doc_lines(text: str) -> tuple[str, ...]:
+    """Return lines of a doc comment that are safe inside a docstring."""
+    lines = [one_line(line).replace("\\", "\\\\").replace('"""', "'''").rstrip('"') for line in text.splitlines()]
+    return tuple(line for line in lines if line)
+
+
+def joined_doc(text: str, default: str) -> str:
+    """Return a doc comment as the inside of a docstring that is indented by four."""
+    lines = doc_lines(text) or (default,)
+    return lines[0] if len(lines) == 1 else "\n    ".join([lines[0], *lines[1:], ""])
+
+
+def neuron_view(body: Body) -> NeuronView:
+    """Return the view of one neuron type."""
+    neuron = body.neuron
+    units = {p.name: unit_name(p.dimension) for p in neuron.params}
+    docs = {p.name: one_line(p.doc) for p in neuron.params}
+    kept = _kept(body)
+
+    def field(name: str) -> FieldView:
+        note = next((a.note for a in body.coefficients if a.target == name), "")
+        formula = next((_plain(a.value) for a in body.coefficients if a.target == name), "")
+        if name in units:
+            return FieldView(field_name(name), f"{units[name]}{'; ' + docs[name] if docs[name] else ''}")
+        return FieldView(field_name(name), note or formula)
+
+    doc = joined_doc(neuron.doc, f"One step of {neuron.name}.")
+    return NeuronView(
+        name=class_name(body.name),
+        function=function_name(body.name),
+        title=f"{neuron.name} ({place(neuron.span)})",
+        doc=doc,
+        method=body.method,
+        parameters=tuple(FieldView(identifier(name), units[name]) for name in _bound(body)),
+        constants=tuple(field(name) for name in kept),
+        coefficients=tuple(_coefficient(a) for a in body.coefficients),
+        constant_values=", ".join(f"{field_name(name)}={identifier(name)}" for name in kept),
+        states=tuple(FieldView(field_name(s.name), _slot_comment(s)) for s in body.slots),
+        signals=tuple(FieldView(field_name(p.name.replace(".", "_")), p.unit) for p in body.published),
+        formals="".join(f", {identifier(port)}: Array" for port in body.ports) + (", chance: Array" if body.random else ""),
+        start_formals=", keys: Array, name: int" if _drawn(body) else "",
+        starts=tuple(_start(slot, body) for slot in body.slots),
+        state_values=", ".join(identifier(slot.name) for slot in body.slots),
+        statements=_statements(body),
+        next_values=", ".join(identifier(slot.name) for slot in body.slots),
+        signal_values=", ".join(_published(body, p.variable) for p in body.published),
+        has_states=bool(body.slots),
+        has_constants=bool(kept),
+    )
+
+
+def _kept(body: Body) -> tuple[str, ...]:
+    """Constants of the step and parameters that initial states read."""
+    read: list[str] = list(body.constants)
+    names = {p.name for p in body.neuron.params}
+    for slot in body.slots:
+        exprs = slot.init.args if isinstance(slot.init, model.Drawn) else (slot.init,)
+        for expr in exprs:
+            read += [n for n in _vars(expr) if n in names and n not in read]
+    return tuple(read)
+
+
+def _vars(expr: Expr) -> tuple[str, ...]:
+    from snnc.expr import variables
+
+    return variables(expr)
+
+
+def _bound(body: Body) -> tuple[str, ...]:
+    """Parameters that the binding function takes."""
+    kept = set(_kept(body)) | {v for a in body.coefficients for v in _vars(a.value)}
+    return tuple(p.name for p in body.neuron.params if p.name in kept)
+
+
+def bound_parameters(body: Body) -> tuple[str, ...]:
+    """Return the parameters whose values a layer of this type must give."""
+    return _bound(body)
+
+
+def _drawn(body: Body) -> bool:
+    return any(isinstance(slot.init, model.Drawn) for slot in body.slots)
+
+
+def draws_states(body: Body) -> bool:
+    """Whether the start of a sample is random."""
+    return _drawn(body)
+
+
+def _plain(expr: Expr) -> str:
+    return python_text(expr, lambda n: n).replace("jnp.", "").replace("**", "^")
+
+
+def _coefficient(assign: Assign) -> LineView:
+    return LineView("", f"{identifier(assign.target)} = {python_text(assign.value, _outside)}")
+
+
+def _outside(name: str) -> str:
+    return "DT" if name == "dt" else identifier(name)
+
+
+def _slot_comment(slot: Slot) -> str:
+    if slot.hidden:
+        return {"refractory": "steps left"}.get(slot.name, "memory of the step")
+    return slot.unit
+
+
+def _start(slot: Slot, body: Body) -> LineView:
+    target = identifier(slot.name)
+    params = {p.name for p in body.neuron.params}
+
+    def name(text: str) -> str:
+        if text == "dt":
+            return "DT"
+        return f"p.{field_name(text)}" if text in params else identifier(text)
+
+    if isinstance(slot.init, model.Drawn):
+        args = ", ".join(python_text(arg, name) for arg in slot.init.args)
+        number = f"name + {[s.name for s in body.slots].index(slot.name)}"
+        draw = f"lambda key: draw_{slot.init.name}(stream(key, {number}), shape[1:], {args})"
+        return LineView("", f"{target} = jax.vmap({draw})(keys)")
+    if slot.init == Num(0.0):
+        return LineView("", f"{target} = jnp.zeros(shape)")
+    return LineView("", f"{target} = jnp.full(shape, {python_text(slot.init, name)})")
+
+
+def _published(body: Body, variable: str) -> str:
+    written = {t for s in body.statements for t in _targets(s)}
+    if variable in written or variable in body.ports:
+        return identifier(variable)
+    return identifier(variable)
+
+
+def _targets(statement: Statement) -> tuple[str, ...]:
+    return statement.targets if isinstance(statement, Integrate) else (statement.target,)
+
+
+def _statements(body: Body) -> tuple[LineView, ...]:
+    """Print the statements; a slot that has not been assigned yet is read from the old state."""
+    slots = {slot.name for slot in body.slots}
+    constants = set(body.constants)
+    written: set[str] = set()
+    lines: list[LineView] = []
+
+    def name(text: str) -> str:
+        if text == "dt":
+            return "DT"
+        if text in constants:
+            return f"p.{field_name(text)}"
+        if text in slots and text not in written:
+            return f"s.{field_name(text)}"
+        return identifier(text)
+
+    last = ""
+    for statement in body.statements:
+        comment = _comment(statement)
+        lines.append(LineView("" if comment == last else comment, _code(statement, name)))
+        last = comment
+        written |= set(_targets(statement))
+    for slot in body.slots:
+        if slot.name not in written:
+            lines.append(LineView("", f"{identifier(slot.name)} = s.{field_name(slot.name)}"))
+    return tuple(lines)
+
+
+def _comment(statement: Statement) -> str:
+    note = "; ".join(statement.notes) if isinstance(statement, Integrate) else statement.note
+    if not note:
+        return ""
+    where = f"  ({place(statement.span)})" if statement.span.source.text else ""
+    text = one_line(note)
+    return (text if len(text) <= 70 else text[:67] + "...") + where
+
+
+def _code(statement: Statement, name: Callable[[str], str]) -> str:
+    match statement:
+        case Assign(target, value):
+            return f"{identifier(target)} = {python_text(value, name)}"
+        case Fire(target, condition, margin, surrogate):
+            args = [python_text(margin, name), python_text(condition, name)]
+            function = "silent_gradient"
+            if surrogate is not None:
+                function = f"fire_{identifier(surrogate.function.name)}"
+                args += [python_text(arg, name) for arg in surrogate.args]
+            return f"{identifier(target)} = {function}({', '.join(args)})"
+        case Integrate(targets, slopes, method, substeps):
+            local = {t: Var(f"{t}.local") for t in targets}
+            formals = ", ".join(identifier(t) for t in targets)
+
+            def inner(text: str) -> str:
+                return identifier(text.removesuffix(".local")) if text.endswith(".local") else name(text)
+
+            values = ", ".join(python_text(substitute(slope, local), inner) for slope in slopes)
+            comma = "," if len(targets) == 1 else ""
+            start = ", ".join(name(t) for t in targets)
+            return (
+                f"def slope({', '.join(f'{identifier(t)}: Array' for t in targets)}) -> tuple[Array, ...]:\n"
+                f"        return ({values}{comma})\n\n"
+                f"    {formals}{comma} = {method}(slope, ({start}{comma}), DT, {substeps})"
+            )
+
+
+def surrogate_view(function: model.SurrogateFn) -> SurrogateView:
+    """Return the view of one surrogate and of the spike function that uses it."""
+    margin, *others = (identifier(f) if f != "x" else "x" for f in function.formals)
+    names = {f: (identifier(f) if f != "x" else "x") for f in function.formals}
+    doc = joined_doc(function.doc, f"Derivative of the step at margin {margin}.")
+    return SurrogateView(
+        name=identifier(function.name),
+        fire=f"fire_{identifier(function.name)}",
+        doc=doc,
+        formals=", ".join([f"{margin}: Array", *(f"{o}: Value" for o in others)]),
+        extra_formals="".join(f", {o}: Value" for o in others),
+        arguments="".join(f", {o}" for o in others),
+        body=python_text(function.body, lambda n: names[n]),
+        place=place(function.span),
+    )
+
+
+def runtime_needs(body: Body) -> tuple[str, ...]:
+    """Return the runtime functions that a body's text calls."""
+    text = "\n".join(line.code for line in (*neuron_view(body).coefficients, *_statements(body), *neuron_view(body).starts))
+    known = (
+        "reset", "emit", "sample", "silent_gradient", "choose", "exprel", "flow_matrix", "euler", "rk2", "rk4",
+        "draw_normal", "draw_uniform", "draw_lognormal", "stream",
+    )  # fmt: skip
+    return tuple(name for name in known if f"{name}(" in text)
+
+

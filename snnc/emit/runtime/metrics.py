@@ -1,0 +1,33 @@
+"""Metrics; `weight` [B] is 1 for samples and 0 for padding."""
+
+import jax.numpy as jnp
+from jax import Array
+
+
+def accuracy(scores: Array, label: Array) -> Array:
+    """Return 1 where the labelled class scores highest: [..., B, classes] -> [..., B].
+
+    `label` holds class numbers [B] or [T, B]; of equal scores the first class counts.
+    """
+    answer = jnp.argmax(scores, axis=-1).astype(label.dtype)
+    return (answer == label).astype(scores.dtype)
+
+
+def confusion(scores: Array, label: Array, *, weight: Array) -> Array:
+    """Return how many samples of each true class (row) were taken for which (column).
+
+    [B, classes] -> [classes, classes]; among equal scores the first class counts.
+    """
+    answer = jnp.argmax(scores, axis=-1).astype(label.dtype)
+    counts = jnp.zeros((scores.shape[-1], scores.shape[-1]), scores.dtype)
+    return counts.at[label, answer].add(weight)
+
+
+def firing_rate(spikes: Array, *, weight: Array, dt: float) -> Array:
+    """Return the mean rate over neurons, samples and time: [T, B, ...] -> scalar, Hz.
+
+    `dt` is in ms, hence the factor 1000.
+    """
+    others = tuple(axis for axis in range(spikes.ndim) if axis != 1)
+    per_sample = jnp.mean(spikes, axis=others) * (1000.0 / dt)
+    return jnp.sum(weight * per_sample) / jnp.sum(weight)

@@ -1,0 +1,64 @@
+"""The runtime functions as text: what an emitted file calls is pasted into it, with what that calls in turn."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_FILES = (
+    "emit/runtime/values.py", "emit/runtime/initialisers.py", "emit/runtime/encoders.py", "emit/runtime/sequences.py",
+    "emit/runtime/steps.py", "emit/runtime/readouts.py", "emit/runtime/losses.py", "emit/runtime/penalties.py",
+    "emit/runtime/metrics.py", "harness/data/batches.py",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeFunction:
+    """One function with its decorators and, for a `custom_jvp`, its rule."""
+
+    name: str
+    text: str
+    calls: tuple[str, ...]
+
+
+@lru_cache(maxsize=1)
+def runtime_functions() -> dict[str, RuntimeFunction]:
+    """Return every runtime function by name, in the order of the files."""
+    found: dict[str, RuntimeFunction] = {}
+    for file in _FILES:
+        text = (_PACKAGE / file).read_text(encoding="utf-8")
+        lines = text.splitlines()
+        for node in ast.parse(text).body:
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            start = min([node.lineno, *(d.lineno for d in node.decorator_list)]) - 1
+            source = "\n".join(lines[start : node.end_lineno])
+            names = [n.id for n in ast.walk(node) if isinstance(n, ast.Name)]
+            owner = _owner(node)
+            if owner is not None:
+                old = found[owner]
+                found[owner] = RuntimeFunction(owner, f"{old.text}\n\n\n{source}", (*old.calls, *names))
+            else:
+                found[node.name] = RuntimeFunction(node.name, source, tuple(names))
+    return found
+
+
+def _owner(node: ast.FunctionDef) -> str | None:
+    """Return `f` for a function decorated with `@f.defjvp`."""
+    for decorator in node.decorator_list:
+        if isinstance(decorator, ast.Attribute) and decorator.attr == "defjvp" and isinstance(decorator.value, ast.Name):
+            return decorator.value.id
+    return None
+
+
+def pasted(text: str) -> tuple[str, ...]:
+    """Return the texts of all runtime functions that `text` calls, directly or not."""
+    functions = runtime_functions()
+    names = {n.id for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)}
+    wanted = [name for name in functions if name in names]
+    for name in wanted:
+        wanted += [n for n in functions[name].calls if n in functions and n not in wanted]
+    return tuple(f.text for name, f in functions.items() if name in wanted)

@@ -1,0 +1,1 @@
+"""What `snnc train` adds around emitted code."""

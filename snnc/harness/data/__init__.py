@@ -1,0 +1,1 @@
+"""Data sets: where samples come from, how they are split, and the batches that training sees."""

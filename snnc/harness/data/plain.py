@@ -1,0 +1,79 @@
+"""Turns an array from anywhere into plain numbers that training keeps as they are, or says why it cannot.
+
+Both functions raise `CompileError` E0605 at `span`; `place` is what messages call the array.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from snnc.diagnostics import Code, fail
+from snnc.source import Span
+
+_INT32_MAX = 2**31 - 1
+
+
+def class_numbers(array: np.ndarray, span: Span, place: str) -> np.ndarray:
+    """Return int32 [samples] from integers of any width, from floats without fraction, and from shape [samples, 1]."""
+    _check_numbers(array, span, place)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise fail(
+            Code.BAD_DATA,
+            span,
+            f"{place} has shape {array.shape}: one class number for each sample is expected",
+            help="turn one-hot rows into numbers by `argmax(axis=1)`, or give a target another name than `label`",
+        )
+    odd = (np.floor(array) != array) | (array < 0) | (array > _INT32_MAX)  # NaN differs from itself
+    if odd.any():
+        index = int(np.argmax(odd))
+        raise fail(
+            Code.BAD_DATA,
+            span,
+            f"{place} must hold class numbers 0, 1, …: sample {index} has {array[index]}",
+            help="number the classes from 0, or give the target another name than `label`",
+        )
+    return array.astype(np.int32)
+
+
+def plain_numbers(array: np.ndarray, span: Span, place: str) -> np.ndarray:
+    """Return `array` in native byte order and in a type that training keeps as it is."""
+    _check_numbers(array, span, place)
+    if array.dtype.kind == "b":
+        return array.astype(np.uint8)
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # what overflows becomes infinite and is reported just below
+            plain = array.astype(np.float32)
+        wrong, what = ~np.isfinite(plain), "NaN, infinite or too large for float32"
+    elif array.dtype.itemsize == 8:
+        wrong, what = (array > _INT32_MAX) | (array < -_INT32_MAX - 1), "too large for 32-bit integers"
+        plain = array.astype(np.int32)
+    else:
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    if wrong.any():
+        sample = int(np.argmax(wrong.reshape(len(wrong), -1).any(axis=1)))
+        raise fail(
+            Code.BAD_DATA,
+            span,
+            f"{place} has {int(wrong.sum())} values that are {what}, the first in sample {sample}",
+            help="remove or replace these samples, or rescale the field, before storing it",
+        )
+    return plain
+
+
+def _check_numbers(array: np.ndarray, span: Span, place: str) -> None:
+    if array.dtype.kind not in "biuf":
+        raise fail(
+            Code.BAD_DATA,
+            span,
+            f"{place} holds values of type `{array.dtype}`, not numbers",
+            help="store integers, booleans or floats; objects, text and complex numbers are not read",
+        )
+    if array.ndim == 0 or array.size == 0:
+        raise fail(
+            Code.BAD_DATA,
+            span,
+            f"{place} is empty: its shape is {array.shape}",
+            help="store at least one sample, and samples on the first axis",
+        )

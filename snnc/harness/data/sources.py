@@ -1,0 +1,173 @@
+"""The table of data sources, and what they share: `val =` and `test =` fractions, `seed =`, and `limit =` of files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from snnc.diagnostics import Code, fail
+from snnc.harness.data import csv, digits, idx, npz, randman, yinyang
+from snnc.harness.data.arguments import MAX_SEED, Argument, check_arguments
+from snnc.harness.data.files import LoadContext
+from snnc.harness.data.record import PART_CODES, DataSet, FieldInfo, Part
+from snnc.harness.data.splits import split_samples
+from snnc.source import Span
+
+SEED = Argument("seed", "seed", 0, minimum=0, maximum=MAX_SEED)
+FRACTIONS = (Argument("val", "fraction_or_none", None), Argument("test", "fraction_or_none", None))
+LIMIT = Argument("limit", "int_or_none", None)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """One source: what may stand in its parentheses, and how its samples are made.
+
+    `load` checks the arguments it is given, fills in defaults, and raises only `CompileError` for what the author or
+    a file has wrong. `describe` tells the fields from arguments that were checked, or None where only files know.
+    """
+
+    name: str
+    signature: tuple[Argument, ...]
+    load: Callable[[LoadContext, dict[str, object]], DataSet]
+    describe: Callable[[dict[str, object]], tuple[FieldInfo, ...] | None]
+    doc: str
+
+
+def divide_samples(data: DataSet, val: float | None, test: float | None, seed: int, span: Span) -> DataSet:
+    """Return `data` with the fractions `val` and `test` of its training samples (all, if it has no split) set apart.
+
+    Raises:
+        CompileError: E0607 if the set brings that split along, or a split would be empty.
+    """
+    wanted: dict[Part, float] = {"val": val or 0.0, "test": test or 0.0}
+    if not any(wanted.values()):
+        return data
+    split = np.zeros(data.size, np.uint8) if data.split is None else data.split.copy()
+    train = np.flatnonzero(split == PART_CODES["train"])
+    label = data.fields.get("label")
+    for part, fraction in wanted.items():
+        if fraction and (split == PART_CODES[part]).any():
+            message = f"`{part} = {fraction:g}` asks for a split that the data already has"
+            raise fail(Code.BAD_SETTING, span, message, help=f"leave `{part}` out to use the split of the data")
+    codes = split_samples(None if label is None else label[train], len(train), **wanted, seed=seed)
+    split[train] = codes
+    for part in PART_CODES:
+        if (part == "train" or wanted[part]) and not (split == PART_CODES[part]).any():
+            settings = ", ".join(f"`{name} = {wanted[name]:g}`" for name in wanted if wanted[name])
+            message = f"{settings} of {len(train)} samples leaves none for {part}"
+            raise fail(Code.BAD_SETTING, span, message, help="give fractions that leave samples in every split")
+    return DataSet(data.fields, split)
+
+
+def keep_first(data: DataSet, limit: int | None) -> DataSet:
+    """Return the first `limit` samples of each split."""
+    if limit is None:
+        return data
+    split = np.zeros(data.size, np.uint8) if data.split is None else data.split
+    chosen = np.sort(np.concatenate([np.flatnonzero(split == code)[:limit] for code in PART_CODES.values()]))
+    fields = {name: array[chosen] for name, array in data.fields.items()}
+    return DataSet(fields, None if data.split is None else split[chosen])
+
+
+def _source(
+    name: str,
+    doc: str,
+    read: Callable[..., DataSet],
+    own: tuple[Argument, ...],
+    shared: tuple[Argument, ...] = (),
+    fields: Callable[[Mapping[str, Any]], tuple[FieldInfo, ...] | None] = lambda _: None,
+) -> SourceSpec:
+    """Return the entry of a source: `read` takes its `own` arguments by name, `shared` ones are dealt with here."""
+    signature = own + shared
+
+    def load(context: LoadContext, given: dict[str, object]) -> DataSet:
+        values = check_arguments(name, signature, given, context.span)
+        data = read(context, **{argument.name: values[argument.name] for argument in own})
+        if LIMIT in shared:
+            data = keep_first(data, values["limit"])
+        if set(FRACTIONS) <= set(shared):
+            data = divide_samples(data, values["val"], values["test"], values["seed"], context.span)
+        return data
+
+    def describe(given: dict[str, object]) -> tuple[FieldInfo, ...] | None:
+        return fields({argument.name: given.get(argument.name, argument.default) for argument in signature})
+
+    return SourceSpec(name, signature, load, describe, doc)
+
+
+_FILES = (*FRACTIONS, SEED, LIMIT)
+
+SOURCES: Mapping[str, SourceSpec] = MappingProxyType(
+    {
+        spec.name: spec
+        for spec in (
+            _source(
+                "digits",
+                "1797 handwritten digits of 8 x 8 pixels, 10 classes, embedded",
+                digits.load_digits,
+                own=(),
+                shared=(*FRACTIONS, SEED),
+                fields=lambda _: digits.FIELDS,
+            ),
+            _source(
+                "yinyang",
+                "points in a disc, 3 classes, generated by the published rule with its own splits",
+                yinyang.load_yinyang,
+                own=(
+                    Argument("seed", "seed", 42, minimum=2, maximum=MAX_SEED),
+                    Argument("train", "int", 5000, maximum=yinyang.MAX_SAMPLES),
+                    Argument("val", "int", 1000, minimum=0, maximum=yinyang.MAX_SAMPLES),
+                    Argument("test", "int", 1000, minimum=0, maximum=yinyang.MAX_SAMPLES),
+                ),
+                fields=lambda _: yinyang.FIELDS,
+            ),
+            _source(
+                "randman",
+                "spike times on smooth random manifolds, one for each class; counts carry nothing",
+                randman.load_randman,
+                own=(
+                    Argument("classes", "int", 10),
+                    Argument("units", "int", 100, maximum=100_000),
+                    Argument("steps", "int", 100),
+                    Argument("dim", "int", 2, maximum=100),
+                    Argument("alpha", "float", 2.0, minimum=0.1, maximum=100),
+                    Argument("samples", "int", 1000),
+                    Argument("spikes", "int", 1, maximum=255),
+                    SEED,
+                ),
+                shared=FRACTIONS,
+                fields=lambda values: randman.describe_randman(values["classes"], values["units"], values["steps"]),
+            ),
+            _source(
+                "npz",
+                "a NumPy archive: fields by name, or `x_train y_train x_test y_test`",
+                npz.load_npz,
+                own=(Argument("path", "path"),),
+                shared=_FILES,
+            ),
+            _source(
+                "idx",
+                "images and labels in IDX files, the format of MNIST, plain or compressed by gzip",
+                idx.load_idx,
+                own=(
+                    Argument("images", "path"),
+                    Argument("labels", "path"),
+                    Argument("test_images", "path_or_none", None),
+                    Argument("test_labels", "path_or_none", None),
+                ),
+                shared=_FILES,
+            ),
+            _source(
+                "csv",
+                "numbers in a text table, one sample a row, one column of labels",
+                csv.load_csv,
+                own=(Argument("path", "path"), Argument("label", "column", -1)),
+                shared=_FILES,
+            ),
+        )
+    }
+)

@@ -1,0 +1,100 @@
+"""Weights on disk: safetensors with the dotted names of the model, its hash and where they come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snnc.diagnostics import Code, CompileError, fail
+from snnc.harness.emitted import ModelModule
+from snnc.harness.files import whole_file, write_atomically
+
+BUFFER_PREFIX = "buffers."
+
+
+def save_weights(
+    path: Path, module: ModelModule, params: Any, buffers: Any, metadata: dict[str, str] | None = None
+) -> None:
+    """Write `params` (raw space) and `buffers` to `path`, atomically; `metadata` joins the model's hash and name."""
+    from safetensors.numpy import save
+
+    tensors = {
+        name: np.ascontiguousarray(value)
+        for names, values, prefix in (
+            (module.PARAM_NAMES, params, ""),
+            (module.BUFFER_NAMES, buffers, BUFFER_PREFIX),
+        )
+        for name, value in _named(names, values, prefix)
+    }
+    about = {"model_hash": module.MODEL_HASH, "model": module.MODEL, **(metadata or {})}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, save(tensors, metadata=about))
+
+
+def load_weights(path: Path, module: ModelModule) -> tuple[Any, Any]:
+    """Return the (Params, Buffers) of `path`, as NumPy arrays.
+
+    Raises:
+        CompileError: E0608, with every difference: the file is no safetensors file, comes from a network of other
+            structure, or has other names, shapes or types.
+    """
+    tensors, metadata = _read(path)
+    import jax
+
+    key = jax.random.key(0)
+    expected = dict(_named(module.PARAM_NAMES, jax.eval_shape(module.init_params, key), ""))
+    expected |= dict(_named(module.BUFFER_NAMES, jax.eval_shape(module.init_buffers, key), BUFFER_PREFIX))
+    differences = _differences(expected, tensors)
+    if metadata.get("model_hash") != module.MODEL_HASH:
+        differences.insert(0, _hash_difference(module, metadata))
+    if differences:
+        raise _mismatch(path, f"these weights do not fit `{module.MODEL}`: {'; '.join(differences)}")
+    params = module.Params(*(tensors[name] for name in module.PARAM_NAMES))
+    buffers = module.Buffers(*(tensors[BUFFER_PREFIX + name] for name in module.BUFFER_NAMES))
+    return params, buffers
+
+
+def _named(names: Any, values: Any, prefix: str) -> list[tuple[str, Any]]:
+    return [(prefix + name, value) for name, value in zip(names, values, strict=True)]
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _mismatch(path, f"cannot read weights: {error}") from error
+
+
+def _differences(expected: dict[str, Any], found: dict[str, np.ndarray]) -> list[str]:
+    out = [f"`{name}` is missing" for name in expected if name not in found]
+    out += [f"`{name}` is not in the model" for name in found if name not in expected]
+    for name, want in expected.items():
+        if name not in found:
+            continue
+        have = found[name]
+        if tuple(have.shape) != tuple(want.shape):
+            out.append(f"`{name}` has shape {list(have.shape)}, the model {list(want.shape)}")
+        elif have.dtype != want.dtype:
+            out.append(f"`{name}` holds {have.dtype}, the model {want.dtype}")
+    return out
+
+
+def _hash_difference(module: ModelModule, metadata: dict[str, str]) -> str:
+    found = metadata.get("model_hash")
+    if found is None:
+        return "the file bears no model hash"
+    return f"they were saved from `{metadata.get('model', '?')}` {found[:12]}, this is {module.MODEL_HASH[:12]}"
+
+
+def _mismatch(path: Path, message: str) -> CompileError:
+    return fail(
+        Code.BAD_WEIGHTS,
+        whole_file(path),
+        message,
+        help="use the .snn file kept beside the weights, or train again",
+    )

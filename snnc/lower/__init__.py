@@ -1,0 +1,1 @@
+"""Model to step plan: equations become discrete updates, the graph becomes a schedule."""

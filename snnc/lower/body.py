@@ -1,0 +1,243 @@
+"""A neuron as the straight-line code of one step: language.md, "One step, normatively", in its order.
+
+After `lower_neuron` nothing is left to decide: every statement is an assignment, a spike test or an explicit integration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from snnc import model
+from snnc.expr import Apply, Expr, Num, Var, apply, size, substitute, variables
+from snnc.lower.solve import apply_if, bind_ports, ordered, solve
+from snnc.plan import Assign, Body, Fire, Integrate, Published, Slot, Statement
+from snnc.semantics.neurons import BEFORE
+from snnc.units import unit_name
+
+COUNTER = "refractory"  # steps for which the neuron stays refractory
+READY = "ready"  # true while the counter has run out
+PERIOD = "refractory_steps"
+PREVIOUS = "spike_before"
+
+
+def lower_neuron(neuron: model.Neuron, name: str, connected: tuple[str, ...], pre: tuple[str, ...]) -> Body:
+    """Return the body of `neuron` with edges at the ports `connected`; `pre` are the states whose tested value is read.
+
+    Raises:
+        CompileError: if the equations do not fit the solver.
+    """
+    ports = tuple(port.name for port in neuron.ports if port.name in connected)
+    defaults = {p.name: p.default or Num(0.0) for p in neuron.ports if p.name not in connected}
+    fixed = frozenset({"dt", *(p.name for p in neuron.params)})
+    states = {s.name for s in neuron.states}
+    coefficients: list[Assign] = []
+    statements: list[Statement] = []
+
+    refractory = neuron.refractory is not None and bool(neuron.spikes)
+    busy = Apply("not", (Var(READY),)) if refractory else None
+    if refractory:
+        assert neuron.refractory is not None
+        steps = Apply("round", (apply("/", neuron.refractory, Var("dt")),))
+        coefficients.append(Assign(PERIOD, steps, "refractory period in steps"))
+        statements.append(Assign(READY, Apply("<=", (Var(COUNTER), Num(0.0))), "refractory"))
+        for port in neuron.block:
+            if port in ports:
+                statements.append(Assign(port, apply_if(Var(READY), Var(port), Num(0.0)), f"block {port}"))
+
+    def bound(expr: Expr) -> Expr:
+        return substitute(bind_ports(expr, defaults), {BEFORE: Var(PREVIOUS)})
+
+    def held(update: Assign) -> Assign:
+        if busy is None or update.target not in neuron.hold:
+            return update
+        return replace(update, value=apply_if(busy, Var(update.target), update.value))
+
+    def jump(updates: tuple[model.Update, ...]) -> list[Statement]:
+        assigns = [Assign(u.target, bound(u.value), u.span.text, u.span) for u in updates]
+        return list(ordered(tuple(held(a) for a in assigns if a.value != Var(a.target))))
+
+    statements += jump(neuron.start_jumps)
+    if neuron.step:
+        assigns = tuple(held(Assign(u.target, bound(u.value), u.span.text, u.span)) for u in neuron.step)
+        statements += ordered(assigns)
+        method = "difference equation, tied to its dt"
+    else:
+        equations = {u.target: bound(u.value) for u in neuron.equations}
+        solution = solve(neuron, equations, fixed, busy)
+        notes = {u.target: (u.span.text, u.span) for u in neuron.equations}
+        coefficients += solution.coefficients
+        updates = tuple(Assign(u.target, u.value, *notes[u.target]) for u in solution.updates)
+        statements += ordered(updates)
+        statements += [solution.integrate] if solution.integrate is not None else []
+        method = solution.method
+    statements += jump(neuron.end_jumps)
+
+    random = any(rule.rate is not None for rule in neuron.spikes)
+    published = _spikes(neuron, bound, statements, pre, refractory)
+    uses_previous = any(PREVIOUS in variables(e) for s in statements for e in expressions(s))
+    slots = _slots(neuron, refractory, uses_previous)
+    if uses_previous:
+        statements.append(Assign(PREVIOUS, Var("spike"), "the published spike, for the next step"))
+    for state in neuron.states:
+        published.append(Published(state.name, state.name, unit_name(state.dimension)))
+    units = {p.name: unit_name(p.dimension) for p in neuron.ports}
+    published += [Published(port, port, units[port]) for port in ports]
+    hoisted, statements = _hoist(statements, fixed, coefficients, states)
+    used = {v for s in statements for e in expressions(s) for v in variables(e)}
+    names = [p.name for p in neuron.params] + [c.target for c in hoisted]
+    constants = tuple(n for n in names if n in used)
+    read = used | {v for c in hoisted for v in variables(c.value)}
+    hoisted = [c for c in hoisted if c.target in read]
+    return Body(
+        name, neuron, ports, slots, tuple(hoisted), constants, tuple(statements), tuple(published), random, method
+    )
+
+
+def expressions(statement: Statement) -> tuple[Expr, ...]:
+    """Return the expressions that a statement evaluates."""
+    match statement:
+        case Assign(_, value):
+            return (value,)
+        case Fire(_, condition, margin, surrogate):
+            return (condition, margin, *(surrogate.args if surrogate is not None else ()))
+        case Integrate(_, slopes):
+            return slopes
+
+
+def _slots(neuron: model.Neuron, refractory: bool, uses_previous: bool) -> tuple[Slot, ...]:
+    slots = [Slot(s.name, unit_name(s.dimension), s.init, carry=s.carry) for s in neuron.states]
+    if refractory:
+        slots.append(Slot(COUNTER, "steps", Num(0.0), hidden=True))
+    for k, rule in enumerate(neuron.spikes, 1):
+        if rule.rising:
+            slots.append(Slot(f"above_{k}", "0 or 1", Num(0.0), hidden=True))
+    if uses_previous:
+        slots.append(Slot(PREVIOUS, "1", Num(0.0), hidden=True))
+    return tuple(slots)
+
+
+def _spikes(neuron: model.Neuron, bound, statements: list[Statement], pre, refractory: bool) -> list[Published]:  # type: ignore[no-untyped-def]
+    """Append test, emission, resets and the counter; return the signals that they make."""
+    if not neuron.spikes:
+        return []
+    single = len(neuron.spikes) == 1
+    published = [Published("spike", "spike", "1")]
+    gate = Var(READY) if refractory else None
+    for state in pre:
+        statements.append(Assign(f"{state}_pre", Var(state), f"{state} as tested"))
+        unit = next(unit_name(s.dimension) for s in neuron.states if s.name == state)
+        published.append(Published(f"{state}.pre", f"{state}_pre", unit))
+    fired = []
+    for k, rule in enumerate(neuron.spikes, 1):
+        target = "spike" if single and rule.emit is None else ("fired" if single else f"fired_{k}")
+        fired.append(target)
+        statements += _test(neuron, rule, k, target, bound, gate)
+    emitted = []
+    for k, (rule, target) in enumerate(zip(neuron.spikes, fired, strict=True), 1):
+        if rule.emit is None:
+            emitted.append(target)
+            continue
+        name = "spike" if single else f"spike_{k}"
+        emitted.append(name)
+        statements.append(Assign(name, Apply("emit", (Var(target), bound(rule.emit))), f"emit {rule.span.text}", rule.span))
+    for rule, target, value in zip(neuron.spikes, fired, emitted, strict=True):
+        resets = []
+        for update in rule.resets:
+            after = substitute(bound(update.value), {"spike": Num(1.0) if rule.emit is None else Var(value)})
+            how = "where" if update.target in neuron.detached else "reset"
+            test: Expr = Apply(">", (Var(target), Num(0.0))) if how == "where" else Var(target)
+            resets.append(
+                Assign(update.target, Apply(how, (test, after, Var(update.target))), update.span.text, update.span)
+            )
+        statements += ordered(tuple(resets))
+    if not single:
+        total: Expr = Var(emitted[0])
+        for name in emitted[1:]:
+            total = apply("+", total, Var(name))
+        statements.append(Assign("spike", total, "all that was emitted"))
+    if refractory:
+        any_fired: Expr = Apply(">", (Var(fired[0]), Num(0.0)))
+        for name in fired[1:]:
+            any_fired = Apply("or", (any_fired, Apply(">", (Var(name), Num(0.0)))))
+        count = Apply("max", (apply("-", Var(COUNTER), Num(1.0)), Num(0.0)))
+        statements.append(Assign(COUNTER, Apply("where", (any_fired, Var(PERIOD), count)), "refractory period"))
+    return published
+
+
+def _test(  # type: ignore[no-untyped-def]
+    neuron: model.Neuron, rule: model.SpikeRule, k: int, target: str, bound, gate: Expr | None
+) -> list[Statement]:
+    """The spike test of one block: 1 or 0, with the derivative that the neuron declares."""
+    note = rule.span.text.split("{")[0].strip()
+    if rule.rate is not None:
+        rate = apply("neg", apply("*", bound(rule.rate), Var("dt")))
+        chance = apply("-", Num(1.0), Apply("exp", (rate,)))
+        value: Expr = Apply("sample", (chance, Var("chance")))
+        if gate is not None:
+            value = apply_if(gate, value, Num(0.0))
+        return [Assign(target, value, note, rule.span)]
+    assert rule.condition is not None
+    assert rule.margin is not None
+    condition = bound(rule.condition)
+    out: list[Statement] = []
+    if rule.rising:
+        above = f"above_{k}"
+        out.append(Assign(f"{above}_now", condition, note))
+        condition = Apply("and", (Var(f"{above}_now"), Apply("<=", (Var(above), Num(0.0)))))
+    if gate is None:
+        out.append(Fire(target, condition, bound(rule.margin), neuron.surrogate, note, rule.span))
+    else:
+        out.append(Fire(target, condition, bound(rule.margin), neuron.surrogate, note, rule.span))
+        out.append(Assign(target, apply_if(gate, Var(target), Num(0.0)), "not while refractory"))
+    if rule.rising:
+        above = f"above_{k}"
+        out.append(Assign(above, Apply("where", (Var(f"{above}_now"), Num(1.0), Num(0.0))), "for `rising`"))
+    return out
+
+
+# ---- stages: what does not change in time leaves the loop ------------------------
+
+
+def _hoist(
+    statements: list[Statement], fixed: frozenset[str], coefficients: list[Assign], states: set[str]
+) -> tuple[list[Assign], list[Statement]]:
+    """Name every maximal subexpression that reads parameters only and costs more than a constant."""
+    found = list(coefficients)
+    known = fixed | {a.target for a in found}
+
+    def name_for(value: Expr) -> Expr:
+        for assign in found:
+            if assign.value == value:
+                return Var(assign.target)
+        name = f"k{sum(a.target.startswith('k') and a.target[1:].isdigit() for a in found) + 1}"
+        found.append(Assign(name, value))
+        return Var(name)
+
+    def visit(expr: Expr) -> Expr:
+        if not isinstance(expr, Apply):
+            return expr
+        names = variables(expr)
+        if names and set(names) <= known and size(expr) > 1:
+            return name_for(expr)
+        args = tuple(visit(arg) for arg in expr.args)
+        return expr if args == expr.args else Apply(expr.fn, args, expr.attrs, expr.span)
+
+    return found, [map_expressions(statement, visit) for statement in statements]
+
+
+def map_expressions(statement: Statement, rule) -> Statement:  # type: ignore[no-untyped-def]
+    """Apply `rule` to each expression of a statement."""
+    match statement:
+        case Assign(_, value):
+            return replace(statement, value=rule(value))
+        case Fire():
+            use = statement.surrogate
+            if use is not None:
+                use = replace(use, args=tuple(rule(a) for a in use.args))
+            return replace(
+                statement, condition=rule(statement.condition), margin=rule(statement.margin), surrogate=use
+            )
+        case Integrate(_, slopes):
+            return replace(statement, slopes=tuple(rule(s) for s in slopes))
+
+

@@ -1,0 +1,133 @@
+"""Orders a network: within a step by undelayed edges, and over a sequence by its cycles.
+
+Everything outside a cycle is computed over the whole sequence at once (products are hoisted out of the time loop, each
+neuron layer has its own); the nodes of a cycle share one time loop.
+"""
+
+from __future__ import annotations
+
+from snnc import model
+from snnc.lower.body import lower_neuron
+from snnc.plan import Body, Group, StepPlan
+
+Active = model.Layer | model.OpNode
+
+
+def lower_network(network: model.Network, pre: tuple[tuple[str, str], ...] = ()) -> StepPlan:
+    """Return the step plan of `network`; `pre` are the (layer, state) pairs whose tested value is read.
+
+    Raises:
+        CompileError: from the solver.
+    """
+    bodies = _bodies(network, pre)
+    nodes = tuple(node for node in network.nodes if not isinstance(node, model.Input))
+    order = _sorted(nodes)
+    return StepPlan(network, bodies, order, _groups(nodes, order))
+
+
+def _bodies(network: model.Network, pre: tuple[tuple[str, str], ...]) -> tuple[tuple[str, Body], ...]:
+    """Lower each layer; layers with the same code share a body and its name."""
+    wanted = {*pre, *_read_pre(network)}
+    seen: list[Body] = []
+    bodies = []
+    for layer in network.layers:
+        states = tuple(s.name for s in layer.neuron.states if (layer.name, s.name) in wanted)
+        connected = tuple(port for port, _ in layer.ports)
+        body = lower_neuron(layer.neuron, layer.neuron.name, connected, states)
+        twin = next((b for b in seen if _same_code(b, body)), None)
+        if twin is None:
+            used = {b.name for b in seen}
+            name, k = body.name, 2
+            while name in used:
+                name, k = f"{body.name}{k}", k + 1
+            twin = lower_neuron(layer.neuron, name, connected, states)
+            seen.append(twin)
+        bodies.append((layer.name, twin))
+    return tuple(bodies)
+
+
+def _read_pre(network: model.Network) -> set[tuple[str, str]]:
+    found = set()
+    for node in network.nodes:
+        sources: tuple[model.Signal, ...] = ()
+        if isinstance(node, model.OpNode):
+            sources = node.sources
+        elif isinstance(node, model.Layer):
+            sources = tuple(s for _, signals in node.ports for s in signals)
+        found |= {(s.node, s.name) for s in sources if s.pre}
+    return found
+
+
+def _same_code(a: Body, b: Body) -> bool:
+    """Whether two bodies differ at most in the values of parameters."""
+    keys = ("ports", "coefficients", "constants", "statements", "published")
+    slots = [(s.name, s.init, s.carry) for s in a.slots] == [(s.name, s.init, s.carry) for s in b.slots]
+    return a.neuron.name == b.neuron.name and slots and all(getattr(a, k) == getattr(b, k) for k in keys)
+
+
+def sources_of(node: Active) -> tuple[model.Signal, ...]:
+    """Return the signals that a node reads, in text order."""
+    if isinstance(node, model.OpNode):
+        return node.sources
+    return tuple(signal for _, signals in node.ports for signal in signals)
+
+
+def delays(node: Active) -> bool:
+    """Whether the node only reads what was published in earlier steps."""
+    return isinstance(node, model.OpNode) and node.op.memory == "delay" and getattr(node.op, "steps", 0) >= 1
+
+
+def _sorted(nodes: tuple[Active, ...]) -> tuple[Active, ...]:
+    """Return `nodes` so that each comes after its sources, text order where free; delays wait for nobody."""
+    names = {node.name for node in nodes}
+    left = list(nodes)
+    done: set[str] = set()
+    out: list[Active] = []
+    while left:
+        ready = next(
+            n for n in left if delays(n) or all(s.node in done or s.node not in names for s in sources_of(n))
+        )
+        out.append(ready)
+        done.add(ready.name)
+        left.remove(ready)
+    return tuple(out)
+
+
+def _groups(nodes: tuple[Active, ...], order: tuple[Active, ...]) -> tuple[Group, ...]:
+    """Return the strongly connected components (all edges counted, delayed ones too), sources first."""
+    reach = _reachable(nodes)
+    left = list(order)
+    groups: list[Group] = []
+    done: set[str] = set()
+    while left:
+        for node in left:
+            cycle = tuple(n for n in order if n.name in reach[node.name] and node.name in reach[n.name])
+            members = cycle or (node,)
+            names = {m.name for m in members}
+            outside = {s.node for m in members for s in sources_of(m)} - names
+            if all(s in done or all(s != n.name for n in nodes) for s in outside):
+                groups.append(Group(members, bool(cycle)))
+                done |= names
+                left = [n for n in left if n.name not in names]
+                break
+    return tuple(groups)
+
+
+def _reachable(nodes: tuple[Active, ...]) -> dict[str, set[str]]:
+    """Return, for each node, the nodes that depend on it, directly or not."""
+    readers: dict[str, list[str]] = {node.name: [] for node in nodes}
+    for node in nodes:
+        for signal in sources_of(node):
+            if signal.node in readers:
+                readers[signal.node].append(node.name)
+    reach: dict[str, set[str]] = {}
+    for name in readers:
+        seen: set[str] = set()
+        stack = [name]
+        while stack:
+            for other in readers[stack.pop()]:
+                if other not in seen:
+                    seen.add(other)
+                    stack.append(other)
+        reach[name] = seen
+    return reach

@@ -1,0 +1,1 @@
+"""Operations, readouts, losses, encoders and initialisers: the Python half of the standard library."""

@@ -1,0 +1,44 @@
+"""`dense(size)`: a matrix product over the last axis, y = x W (+ b)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from snnc.ops.operation import Init, Shape, Weight
+from snnc.units import ONE, Dimension
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """W has shape (fan_in, size); `bias` adds b of shape (size,)."""
+
+    fan_in: int
+    size: int
+    init: Init
+    bias: bool = False
+    bias_init: Init = Init("zeros")
+    dimension: Dimension = ONE  # of W: the port's over the source's
+    bias_dimension: Dimension = ONE
+    kind: str = "dense"
+    memory: str = ""
+
+    def weights(self) -> tuple[Weight, ...]:
+        w = Weight("w", (self.fan_in, self.size), self.init, self.dimension)
+        if not self.bias:
+            return (w,)
+        return (w, Weight("b", (self.size,), self.bias_init, self.bias_dimension))
+
+    def text(self, x: str, weights: Mapping[str, str]) -> str:
+        product = f"dense({x}, {weights['w']})"
+        return f"{product} + {weights['b']}" if self.bias else product
+
+    def value(self, x: Any, weights: Mapping[str, Any]) -> Any:
+        product = x @ weights["w"]
+        return product + weights["b"] if self.bias else product
+
+
+def dense_shape(shape: Shape, size: int | None) -> Shape | None:
+    """Return the result's shape; None while the size is not known."""
+    return None if size is None else (*shape[:-1], size)

@@ -1,0 +1,133 @@
+"""The step plan: what is computed, in which order, in one time step and over a whole sequence.
+
+A `Body` is the straight-line code of one neuron type, shared by its layers. The interpreter says what a body means; the
+emitter prints it; later passes (adjoints, traces) transform it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from snnc import model
+from snnc.expr import Expr
+from snnc.source import NOWHERE, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """`target = value`. `note` is the equation or clause that it computes, in the author's words."""
+
+    target: str
+    value: Expr
+    note: str = ""
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """`target` = 1 where `condition` holds (and `gate`, if given, is true), else 0; its derivative is the surrogate at `margin`.
+
+    Without surrogate the derivative is 0.
+    """
+
+    target: str
+    condition: Expr
+    margin: Expr
+    surrogate: model.SurrogateUse | None
+    note: str = ""
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Integrate:
+    """Advance `targets` over dt by an explicit method ("euler", "rk2", "rk4") with equal substeps; `slopes` are their derivatives."""
+
+    targets: tuple[str, ...]
+    slopes: tuple[Expr, ...]
+    method: str
+    substeps: int
+    notes: tuple[str, ...] = ()
+    span: Span = NOWHERE
+
+
+Statement = Assign | Fire | Integrate
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One array of a layer's state. `init` is an expression over parameters and earlier slots, or a draw."""
+
+    name: str
+    unit: str
+    init: Expr | model.Drawn
+    hidden: bool = False  # a counter or memory of the step itself, none of the author's
+    carry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A signal of a body: `variable` is the name that holds it at the end of the step."""
+
+    name: str
+    variable: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One step of one neuron type.
+
+    `statements` run in order on the names of `slots`, `ports`, `constants` (and `chance`, uniform numbers in [0, 1), where
+    `random`); afterwards the slots hold the next state. `coefficients` are computed once from parameters and `dt`;
+    `constants` are those parameters and coefficients that the statements read.
+    """
+
+    name: str
+    neuron: model.Neuron
+    ports: tuple[str, ...]
+    slots: tuple[Slot, ...]
+    coefficients: tuple[Assign, ...]
+    constants: tuple[str, ...]
+    statements: tuple[Statement, ...]
+    published: tuple[Published, ...]
+    random: bool
+    method: str  # what the solver does, in words
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Parameters that anything of the body reads, in the author's order."""
+        from snnc.expr import variables
+
+        read = set(self.constants)
+        for coefficient in self.coefficients:
+            read |= set(variables(coefficient.value))
+        for slot in self.slots:
+            exprs = slot.init.args if isinstance(slot.init, model.Drawn) else (slot.init,)
+            read |= {name for expr in exprs for name in variables(expr)}
+        return tuple(p.name for p in self.neuron.params if p.name in read)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Nodes computed together: one node over the whole sequence, or the nodes of a cycle in one time loop."""
+
+    nodes: tuple[model.Layer | model.OpNode, ...]
+    loop: bool  # whether the nodes form a cycle
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """A network ready to be printed or run. `bodies` maps each layer to its body; `order` is the order within a step."""
+
+    network: model.Network
+    bodies: tuple[tuple[str, Body], ...]
+    order: tuple[model.Layer | model.OpNode, ...]
+    groups: tuple[Group, ...]
+
+    def body(self, layer: str) -> Body:
+        return dict(self.bodies)[layer]
+
+    @property
+    def types(self) -> tuple[Body, ...]:
+        """The distinct bodies, in the order of first use."""
+        return tuple({body.name: body for _, body in self.bodies}.values())

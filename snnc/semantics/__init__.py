@@ -1,0 +1,1 @@
+"""Syntax to model: names, units, shapes, stages, checks."""

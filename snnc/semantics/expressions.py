@@ -1,0 +1,442 @@
+"""Resolves an expression of the syntax: names replaced, units checked and scaled away, functions inlined.
+
+A finding poisons the expression (dimension None), so that one cause gives one error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from snnc.diagnostics import Code, Findings, Label, did_you_mean
+from snnc.expr import Apply, Expr, Num, Var, apply, size
+from snnc.functions import CALLABLE, CONSTANTS, FUNCTIONS
+from snnc.semantics.modules import Module
+from snnc.source import Span
+from snnc.syntax import nodes
+from snnc.units import (
+    DIMENSIONS,
+    ONE,
+    STEP_UNITS,
+    TIME,
+    TRAIN_UNITS,
+    UNITS,
+    Dimension,
+    dimension_name,
+)
+
+# The dimension of 0 and inf, which are the same in every unit.
+ANY = Dimension(math.inf, math.inf, math.inf)
+MAX_SIZE = 20_000  # nodes of one resolved expression, `let` and `fn` replaced
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A resolved expression; `dimension` is None after an error that has already been reported."""
+
+    expr: Expr
+    dimension: Dimension | None
+
+
+POISON = Typed(Num(0.0), None)
+Lookup = Callable[[nodes.Name], Typed | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What an expression may mention. `names` are own names; module constants and functions come from `module`."""
+
+    names: Mapping[str, Typed]
+    module: Module
+    findings: Findings
+    where: str = "here"  # for messages: "in neuron `LIF`"
+    inside: tuple[str, ...] = ()  # functions being inlined, against recursion
+    call: Callable[[nodes.Call, Scope], Typed | None] | None = None  # further functions, asked first
+
+    def with_names(self, names: Mapping[str, Typed]) -> Scope:
+        return replace(self, names={**self.names, **names})
+
+
+def resolve(expr: nodes.Expr, scope: Scope) -> Typed:
+    """Return `expr` resolved in `scope`; findings go to `scope.findings`."""
+    typed = _resolve(expr, scope)
+    if typed.dimension is not None and size(typed.expr) > MAX_SIZE:
+        scope.findings.add(
+            Code.TOO_LARGE, expr.span, "this expression becomes too large when its `let`s are replaced",
+            help="keep intermediate values in states, or simplify",
+        )  # fmt: skip
+        return POISON
+    return typed
+
+
+def resolve_as(expr: nodes.Expr, dimension: Dimension | None, scope: Scope, what: str) -> Expr:
+    """Resolve `expr` and check that it has `dimension` (None: anything)."""
+    typed = resolve(expr, scope)
+    expect(typed, dimension, expr.span, scope.findings, what)
+    return typed.expr
+
+
+def expect(typed: Typed, dimension: Dimension | None, span: Span, findings: Findings, what: str) -> bool:
+    """Report a `UNIT_MISMATCH` unless `typed` fits; return whether it does."""
+    if dimension is None or typed.dimension is None or typed.dimension in (dimension, ANY) or dimension == ANY:
+        return True
+    found, wanted = dimension_name(typed.dimension), dimension_name(dimension)
+    findings.add(
+        Code.UNIT_MISMATCH,
+        span,
+        f"{what} is {wanted}, but this is {found}",
+        note=found,
+        help=_unit_help(typed.dimension, dimension),
+    )
+    return False
+
+
+def _unit_help(found: Dimension, wanted: Dimension) -> str:
+    if found == ONE and wanted != ONE:
+        unit = dimension_name(wanted).rsplit("(", 1)[-1].rstrip(")")
+        return f"give it a unit, as in `1 {unit}`" if "/" not in unit else f"multiply by a quantity in {unit}"
+    if wanted == ONE:
+        return "divide by a quantity of the same unit to get a plain number"
+    factor = wanted / found
+    return f"multiply by {dimension_name(factor)}, or check which of the two was meant"
+
+
+def _resolve(expr: nodes.Expr, scope: Scope) -> Typed:
+    match expr:
+        case nodes.Number():
+            return number(expr, scope)
+        case nodes.Name():
+            return _name(expr, scope)
+        case nodes.Unary("-", operand):
+            inner = _resolve(operand, scope)
+            return Typed(apply("neg", inner.expr, span=expr.span), inner.dimension)
+        case nodes.Unary(_, operand):
+            return Typed(apply("not", _resolve(operand, scope).expr, span=expr.span), ONE)
+        case nodes.Binary(op, left, right):
+            return _binary(expr, op, _resolve(left, scope), _resolve(right, scope), scope)
+        case nodes.Compare(op, left, right):
+            return _joined(expr, op, left, right, _resolve(left, scope), _resolve(right, scope), scope, truth=True)
+        case nodes.Cond(then, test, other):
+            chosen = _joined(expr, "if … else", then, other, _resolve(then, scope), _resolve(other, scope), scope)
+            if chosen.dimension is None or not isinstance(chosen.expr, Apply):
+                return chosen
+            first, second = chosen.expr.args
+            return Typed(Apply("if", (_resolve(test, scope).expr, first, second), span=expr.span), chosen.dimension)
+        case nodes.Call():
+            return _call(expr, scope)
+        case nodes.Bool(value):
+            return Typed(Num(float(value)), ONE)
+        case nodes.String() | nodes.ListExpr() | nodes.Index():
+            scope.findings.add(
+                Code.WRONG_KIND, expr.span, f"a {_KINDS[type(expr)]} cannot stand in an expression",
+                help="write a number, a name or a function here",
+            )  # fmt: skip
+            return POISON
+
+
+_KINDS = {nodes.String: "string", nodes.ListExpr: "list", nodes.Index: "bracket"}
+
+
+def number(expr: nodes.Number, scope: Scope) -> Typed:
+    """Resolve a literal; `2 steps` becomes 2·dt."""
+    value = expr.value
+    if expr.unit is None:
+        return Typed(Num(value), ANY if value == 0 else ONE)
+    if expr.unit in STEP_UNITS:
+        if "dt" not in scope.names:
+            scope.findings.add(
+                Code.NO_DT, expr.span, f"`{expr.unit}` is known only where `dt` is",
+                help="write the time in ms",
+            )  # fmt: skip
+            return POISON
+        return Typed(apply("*", Num(value), scope.names["dt"].expr), TIME)
+    if expr.unit in UNITS:
+        dimension, factor = UNITS[expr.unit]
+        return Typed(Num(scaled(value, factor)), dimension)
+    if expr.unit in TRAIN_UNITS:
+        help_text = "epochs and updates are units of a recipe's schedules"
+    else:
+        help_text = did_you_mean(expr.unit, [*UNITS, *STEP_UNITS]) or ""
+    scope.findings.add(Code.UNKNOWN_UNIT, expr.span, f"unknown unit `{expr.unit}`", help=help_text)
+    return POISON
+
+
+def scaled(value: float, factor: float) -> float:
+    """Multiply by a power of ten without the rounding that 1e-3 would bring.
+
+    >>> scaled(-70.6, 1.0), scaled(0.1, 1e-3), scaled(0.5, 1000.0)
+    (-70.6, 0.0001, 500.0)
+    """
+    if factor == 0 or math.isinf(value):
+        return value
+    return value / round(1 / factor) if factor < 1 else value * factor
+
+
+def _name(expr: nodes.Name, scope: Scope) -> Typed:
+    if expr.text in scope.names:
+        return scope.names[expr.text]
+    if expr.text in CONSTANTS:
+        value = CONSTANTS[expr.text]
+        return Typed(Num(value), ANY if math.isinf(value) else ONE)
+    found = scope.module.find(expr)
+    if found is not None and isinstance(found[0], nodes.Const):
+        item, home = found
+        if item.name in scope.inside:
+            scope.findings.add(Code.CYCLE, expr.span, f"`{item.name}` is defined by itself", help="break the circle")
+            return POISON
+        inner = Scope({}, home, scope.findings, f"in constant `{item.name}`", (*scope.inside, item.name))
+        return resolve(item.value, inner)
+    if found is not None:
+        scope.findings.add(
+            Code.WRONG_KIND, expr.span, f"`{expr.text}` is no value that can be used {scope.where}",
+            help="a function is called with brackets; neurons and networks stand in chains",
+        )  # fmt: skip
+        return POISON
+    known = [*scope.names, *CONSTANTS, *(n for n, (i, _) in scope.module.names.items() if isinstance(i, nodes.Const))]
+    scope.findings.add(
+        Code.UNKNOWN_NAME, expr.span, f"unknown name `{expr.text}` {scope.where}", help=did_you_mean(expr.text, known)
+    )
+    return POISON
+
+
+def _binary(expr: nodes.Binary, op: str, left: Typed, right: Typed, scope: Scope) -> Typed:
+    if op in ("+", "-", "%"):
+        return _joined(expr, op, expr.left, expr.right, left, right, scope)
+    if left.dimension is None or right.dimension is None:
+        return POISON
+    if op in ("and", "or"):
+        return Typed(apply(op, left.expr, right.expr, span=expr.span), ONE)
+    if op == "^":
+        return _power(expr, left, right, scope)
+    value = apply(op, left.expr, right.expr, span=expr.span)
+    if ANY in (left.dimension, right.dimension):
+        other = right.dimension if left.dimension == ANY else left.dimension
+        if other == ANY or op == "*" or left.dimension == ANY:
+            return Typed(value, ANY)
+        return Typed(value, ONE if other == ONE else ANY)
+    combined = left.dimension * right.dimension if op == "*" else left.dimension / right.dimension
+    return Typed(value, combined)
+
+
+def _joined(
+    expr: nodes.Expr,
+    op: str,
+    left_node: nodes.Expr,
+    right_node: nodes.Expr,
+    left: Typed,
+    right: Typed,
+    scope: Scope,
+    *,
+    truth: bool = False,
+) -> Typed:
+    """Join two values that must have one dimension."""
+    if left.dimension is None or right.dimension is None:
+        return POISON
+    if left.dimension != right.dimension and ANY not in (left.dimension, right.dimension):
+        first, second = dimension_name(left.dimension), dimension_name(right.dimension)
+        scope.findings.add(
+            Code.UNIT_MISMATCH,
+            right_node.span,
+            f"`{op}` joins {first} and {second}",
+            note=second,
+            labels=(Label(left_node.span, first),),
+            help=_unit_help(right.dimension, left.dimension),
+        )
+        return POISON
+    dimension = right.dimension if left.dimension == ANY else left.dimension
+    return Typed(apply(op, left.expr, right.expr, span=expr.span), ONE if truth else dimension)
+
+
+def _power(expr: nodes.Binary, left: Typed, right: Typed, scope: Scope) -> Typed:
+    assert left.dimension is not None
+    expect(right, ONE, expr.right.span, scope.findings, "an exponent")
+    if left.dimension not in (ONE, ANY) and not isinstance(right.expr, Num):
+        scope.findings.add(
+            Code.NOT_DIMENSIONLESS, expr.left.span,
+            f"{dimension_name(left.dimension)} can be raised to a written number only",
+            help="divide the base by its unit first",
+        )  # fmt: skip
+        return POISON
+    dimension = left.dimension
+    if isinstance(right.expr, Num) and dimension != ANY:
+        dimension = dimension.power(right.expr.value)
+    return Typed(apply("^", left.expr, right.expr, span=expr.span), dimension)
+
+
+def _call(expr: nodes.Call, scope: Scope) -> Typed:
+    name = expr.func.text
+    if scope.call is not None:
+        special = scope.call(expr, scope)
+        if special is not None:
+            return special
+    found = scope.module.find(expr.func)
+    if found is not None and isinstance(found[0], nodes.Function):
+        return _inline(expr, found[0], found[1], scope)
+    if found is not None and isinstance(found[0], nodes.Extern):
+        scope.findings.add(
+            Code.NOT_YET, expr.span, "not supported yet: calling an `extern` from an equation",
+            help="write the function in the language with `fn`",
+        )  # fmt: skip
+        return POISON
+    if name not in CALLABLE:
+        functions = [n for n, (i, _) in scope.module.names.items() if isinstance(i, nodes.Function)]
+        scope.findings.add(
+            Code.UNKNOWN_NAME, expr.func.span, f"unknown function `{name}` {scope.where}",
+            help=did_you_mean(name, [*CALLABLE, *functions]),
+        )  # fmt: skip
+        return POISON
+    function = FUNCTIONS[name]
+    if any(arg.name is not None for arg in expr.args) or not _right_count(function.arity, expr, name):
+        scope.findings.add(
+            Code.MISSING_ARGUMENT, expr.span,
+            f"`{name}` takes {function.arity} argument{'s' if function.arity > 1 else ''} without names, "
+            f"{len(expr.args)} found",
+            help=f"write `{name}({', '.join('abc'[: function.arity])})`",
+        )  # fmt: skip
+        return POISON
+    args = [_resolve(arg.value, scope) for arg in expr.args]
+    if any(arg.dimension is None for arg in args):
+        return POISON
+    return _apply_function(expr, name, function.rule, args, scope)
+
+
+def _right_count(arity: int, expr: nodes.Call, name: str) -> bool:
+    return len(expr.args) == arity or (name in ("min", "max") and len(expr.args) > 2)
+
+
+def _apply_function(expr: nodes.Call, name: str, rule: str, args: list[Typed], scope: Scope) -> Typed:
+    value = apply(name, *(a.expr for a in args), span=expr.span)
+    if name in ("min", "max") and len(args) > 2:
+        value = args[0].expr
+        for arg in args[1:]:
+            value = apply(name, value, arg.expr, span=expr.span)
+    first = args[0].dimension
+    assert first is not None
+    match rule:
+        case "plain":
+            for arg, node in zip(args, expr.args, strict=True):
+                if not expect(arg, ONE, node.value.span, scope.findings, f"the argument of `{name}`"):
+                    return POISON
+            return Typed(value, ONE)
+        case "root":
+            return Typed(value, first if first == ANY else first.power(0.5))
+        case "sign":
+            return Typed(value, ONE)
+        case "keep":
+            return Typed(value, first)
+        case _:  # "same"
+            dimension = next((a.dimension for a in args if a.dimension != ANY), ANY)
+            for arg, node in zip(args, expr.args, strict=True):
+                if not expect(arg, dimension, node.value.span, scope.findings, f"the other side of `{name}`"):
+                    return POISON
+            return Typed(value, dimension)
+
+
+def _inline(expr: nodes.Call, item: nodes.Function, home: Module, scope: Scope) -> Typed:
+    """Replace a call of an author's function by its body."""
+    if item.name in scope.inside:
+        scope.findings.add(
+            Code.CYCLE, expr.span, f"`{item.name}` calls itself", help="functions of the language do not recurse"
+        )
+        return POISON
+    bound = bind_arguments(expr, item.formals, scope, f"`{item.name}`")
+    if bound is None:
+        return POISON
+    names: dict[str, Typed] = {}
+    if "dt" in scope.names:
+        names["dt"] = scope.names["dt"]
+    for formal in item.formals:
+        node = bound[formal.name]
+        typed = _resolve(node, scope if node is not formal.default else Scope(names, home, scope.findings))
+        wanted = _type_dimension(formal.type, scope.findings)
+        if not expect(typed, wanted, node.span, scope.findings, f"`{formal.name}` of `{item.name}`"):
+            return POISON
+        names[formal.name] = typed
+    if any(t.dimension is None for t in names.values()):
+        return POISON
+    inner = Scope(names, home, scope.findings, f"in function `{item.name}`", (*scope.inside, item.name))
+    result = resolve(item.body, inner)
+    wanted = _type_dimension(item.returns, scope.findings)
+    if not expect(result, wanted, item.body.span, scope.findings, f"the value of `{item.name}`"):
+        return POISON
+    return result
+
+
+def _type_dimension(type_: nodes.Type | None, findings: Findings) -> Dimension | None:
+    if type_ is None:
+        return None
+    if type_.name not in DIMENSIONS:
+        findings.add(
+            Code.UNKNOWN_NAME, type_.span, f"unknown type `{type_.name}`", help=did_you_mean(type_.name, DIMENSIONS)
+        )
+        return None
+    return DIMENSIONS[type_.name]
+
+
+def bind_arguments(
+    call: nodes.Call | nodes.Instance, formals: tuple[nodes.Formal, ...], scope: Scope, what: str
+) -> dict[str, nodes.Expr] | None:
+    """Match arguments with formals by position and name, defaults filled in; None after a finding."""
+    bound: dict[str, nodes.Expr] = {}
+    known = [formal.name for formal in formals]
+    positional = [arg for arg in call.args if arg.name is None]
+    ok = True
+    if len(positional) > len(formals):
+        extra = positional[len(formals)]
+        scope.findings.add(
+            Code.UNKNOWN_ARGUMENT, extra.span, f"{what} takes {len(formals)} arguments, {len(call.args)} found",
+            help=f"its arguments are {', '.join(f'`{k}`' for k in known)}" if known else "it takes none",
+        )  # fmt: skip
+        return None
+    for formal, arg in zip(formals, positional, strict=False):
+        bound[formal.name] = arg.value
+    for arg in call.args:
+        if arg.name is None:
+            continue
+        if arg.name not in known:
+            scope.findings.add(
+                Code.UNKNOWN_ARGUMENT, arg.span, f"{what} has no argument `{arg.name}`",
+                help=did_you_mean(arg.name, known),
+            )  # fmt: skip
+            ok = False
+        elif arg.name in bound:
+            scope.findings.add(
+                Code.DUPLICATE_NAME, arg.span, f"argument `{arg.name}` of {what} is given twice",
+                help="keep one of the two",
+            )  # fmt: skip
+            ok = False
+        else:
+            bound[arg.name] = arg.value
+    for formal in formals:
+        if formal.name not in bound:
+            if formal.default is None:
+                scope.findings.add(
+                    Code.MISSING_ARGUMENT, call.span, f"{what} needs the argument `{formal.name}`",
+                    help=f"write `{formal.name} = …`",
+                )  # fmt: skip
+                ok = False
+            else:
+                bound[formal.name] = formal.default
+    return bound if ok else None
+
+
+def constant(expr: Expr, values: Mapping[str, float] | None = None) -> float | None:
+    """Evaluate an expression that reads only `values`; None if it reads anything else.
+
+    >>> constant(Apply("*", (Num(2.0), Var("dt"))), {"dt": 0.5})
+    1.0
+    """
+    match expr:
+        case Num(value):
+            return value
+        case Var(name):
+            return None if values is None else values.get(name)
+        case Apply(fn, args):
+            evaluated = [constant(arg, values) for arg in args]
+            if any(value is None for value in evaluated) or fn not in FUNCTIONS:
+                return None
+            try:
+                return float(FUNCTIONS[fn].value(*evaluated))
+            except (ArithmeticError, ValueError):
+                return math.nan

@@ -1,0 +1,203 @@
+"""Files and their names: loads a file with its imports, confined to its folder, and looks names up.
+
+After `load_module` every import is read, every top-level name is unique, and `Module.find` answers with the definition and
+the module it was written in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from snnc.diagnostics import Code, Findings, Label, did_you_mean, fail
+from snnc.resources import resource_folder
+from snnc.source import Source, Span
+from snnc.syntax import nodes
+from snnc.syntax.parse import parse
+from snnc.syntax.read import read_source
+
+Definition = (
+    nodes.Const | nodes.Function | nodes.Surrogate | nodes.Extern | nodes.Neuron | nodes.Plasticity | nodes.Network
+    | nodes.Data | nodes.Train | nodes.Sweep | nodes.Convert
+)  # fmt: skip
+
+KIND_WORDS: dict[type, str] = {
+    nodes.Const: "constant",
+    nodes.Function: "function",
+    nodes.Surrogate: "surrogate",
+    nodes.Extern: "extern",
+    nodes.Neuron: "neuron",
+    nodes.Plasticity: "plasticity rule",
+    nodes.Network: "network",
+    nodes.Data: "data set",
+    nodes.Train: "recipe",
+    nodes.Sweep: "sweep",
+    nodes.Convert: "conversion",
+}
+
+
+@dataclass(slots=True, eq=False)
+class Module:
+    """One file. `names` maps what can be said in it to definitions; `spaces` holds modules imported `as` a name."""
+
+    source: Source
+    folder: Path | None  # None for the standard library: no relative imports, no data files
+    file: nodes.File
+    own: dict[str, Definition] = field(default_factory=dict)
+    names: dict[str, tuple[Definition, Module]] = field(default_factory=dict)
+    spaces: dict[str, Module] = field(default_factory=dict)
+
+    def find(self, name: nodes.Name) -> tuple[Definition, Module] | None:
+        """Return the definition of a dotted name and its home, or None."""
+        module: Module = self
+        for part in name.parts[:-1]:
+            if part not in module.spaces:
+                return None
+            module = module.spaces[part]
+        return module.names.get(name.parts[-1])
+
+    def defined(self, *kinds: type) -> tuple[str, ...]:
+        """Return the names of the given kinds defined in this very file, in text order."""
+        return tuple(name for name, item in self.own.items() if isinstance(item, kinds))
+
+
+def load_module(path: Path, shown: str | None = None) -> Module:
+    """Read `path` and everything that it imports.
+
+    Raises:
+        CompileError: syntax errors, bad imports, names defined twice.
+    """
+    source = read_source(path)
+    if shown is not None:
+        source = Source(shown, source.text)
+    return build_module(source, path.parent, root=path.parent)
+
+
+def build_module(source: Source, folder: Path | None, *, root: Path | None, above: tuple[Source, ...] = ()) -> Module:
+    """Build the module of a text already read; imports stay inside `root`."""
+    file = parse(source)
+    module = Module(source, folder, file)
+    findings = Findings()
+    if all(s.path != "std/surrogates.snn" for s in (source, *above)):
+        surrogates = standard_module("surrogates", (*above, source))
+        module.names.update((name, (item, surrogates)) for name, item in surrogates.own.items())
+    for item in file.items:
+        if isinstance(item, nodes.Import):
+            _add_import(module, item, findings, root, (*above, source))
+    for item in file.items:
+        if not isinstance(item, nodes.Import):
+            _define(module, item, findings)
+    findings.stop_on_errors()
+    return module
+
+
+def standard_module(name: str, above: tuple[Source, ...] = ()) -> Module:
+    """Return module `std.NAME` of the standard library."""
+    path = resource_folder("models") / "std" / f"{name}.snn"
+    source = Source(f"std/{name}.snn", path.read_text(encoding="utf-8"))
+    return build_module(source, None, root=None, above=above)
+
+
+def _define(module: Module, item: Definition, findings: Findings) -> None:
+    if item.name in module.own:
+        first = module.own[item.name]
+        findings.add(
+            Code.DUPLICATE_NAME,
+            name_span(item),
+            f"`{item.name}` is defined twice",
+            help="give one of the two another name",
+            labels=(Label(name_span(first), "first defined here"),),
+        )
+        return
+    module.own[item.name] = item
+    module.names[item.name] = (item, module)
+
+
+def name_span(item: Definition | nodes.Param | nodes.State | nodes.Port | nodes.Let | nodes.Layer) -> Span:
+    """Return the span of the first line of an item, which is enough to find it."""
+    text = item.span.text
+    first = text.split("\n", 1)[0]
+    cut = first.find("{")
+    length = len(first[:cut].rstrip()) if cut > 0 else len(first.rstrip())
+    return Span(item.span.source, item.span.start, item.span.start + max(1, length))
+
+
+def _add_import(
+    module: Module, item: nodes.Import, findings: Findings, root: Path | None, above: tuple[Source, ...]
+) -> None:
+    other = _load_import(module, item, findings, root, above)
+    if other is None:
+        return
+    if item.alias is not None:
+        module.spaces[item.alias] = other
+    if item.names is None and item.alias is None:
+        stem = item.module.parts[-1] if isinstance(item.module, nodes.Name) else Path(item.module.value).stem
+        module.spaces[stem] = other
+    for name in item.names or ():
+        found = other.own.get(name.text)
+        if found is None:
+            findings.add(
+                Code.UNKNOWN_NAME,
+                name.span,
+                f"`{other.source.path}` has no `{name.text}`",
+                help=did_you_mean(name.text, other.own),
+            )
+        elif name.text in module.names and name.text in {n for i in _earlier(module, item) for n in i}:
+            findings.add(
+                Code.DUPLICATE_NAME,
+                name.span,
+                f"`{name.text}` is imported twice",
+                help="import one of them with `as` and write its name with a dot",
+            )
+        else:
+            module.names[name.text] = (found, other)
+
+
+def _earlier(module: Module, item: nodes.Import) -> list[tuple[str, ...]]:
+    imports = [i for i in module.file.items if isinstance(i, nodes.Import)]
+    return [tuple(n.text for n in i.names or ()) for i in imports[: imports.index(item)]]
+
+
+def _load_import(
+    module: Module, item: nodes.Import, findings: Findings, root: Path | None, above: tuple[Source, ...]
+) -> Module | None:
+    if isinstance(item.module, nodes.Name):
+        parts = item.module.parts
+        known = sorted(p.stem for p in (resource_folder("models") / "std").glob("*.snn"))
+        if len(parts) == 2 and parts[0] == "std" and parts[1] in known:
+            return standard_module(parts[1], above)
+        findings.add(
+            Code.BAD_IMPORT,
+            item.module.span,
+            f"no module `{item.module.text}`",
+            help="the standard library has "
+            + ", ".join(f"`std.{n}`" for n in known)
+            + '; a file of yours is imported by its path, as in `import "./cells.snn" as cells`',
+        )
+        return None
+    text = item.module.value
+    if module.folder is None or root is None:
+        findings.add(Code.BAD_IMPORT, item.module.span, "the standard library imports no files", help="import `std.…`")
+        return None
+    path = (module.folder / text).resolve()
+    if Path(text).is_absolute() or not path.is_relative_to(root.resolve()):
+        findings.add(
+            Code.BAD_IMPORT,
+            item.module.span,
+            "an import may not leave the folder of the file that is compiled",
+            help="copy the imported file beside this one and import it by a relative path",
+        )
+        return None
+    if any(Path(s.path).name == path.name and s.path == str(path) for s in above) or len(above) > 20:
+        findings.add(
+            Code.BAD_IMPORT, item.module.span, "these files import each other in a circle",
+            help="move what both need into a third file",
+        )  # fmt: skip
+        return None
+    if not path.is_file():
+        raise fail(
+            Code.BAD_IMPORT, item.module.span, f"cannot read `{text}`",
+            help="the path is taken from the folder of this file",
+        )  # fmt: skip
+    source = Source(str(path), read_source(path).text)
+    return build_module(source, path.parent, root=root, above=above)

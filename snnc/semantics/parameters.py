@@ -1,0 +1,244 @@
+"""Resolves the parameters of a neuron: defaults, overrides of an instance, intervals, draws."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from snnc import model
+from snnc.diagnostics import Code, Findings, did_you_mean
+from snnc.expr import Expr, Num, Var
+from snnc.semantics.expressions import ANY, Scope, Typed, bind_arguments, constant, expect, resolve, resolve_as
+from snnc.semantics.modules import Module, name_span
+from snnc.syntax import nodes
+from snnc.units import DIMENSIONS, ONE, TIME, Dimension, unit_name
+
+DISTRIBUTIONS = {
+    "normal": (nodes.Formal("mean"), nodes.Formal("std")),
+    "uniform": (nodes.Formal("low"), nodes.Formal("high")),
+    "lognormal": (nodes.Formal("median"), nodes.Formal("sigma")),
+}
+
+
+def declared_dimension(type_: nodes.Type | None, findings: Findings) -> Dimension | None:
+    """Return the dimension that a type annotation names; None without one."""
+    if type_ is None:
+        return None
+    if type_.name not in DIMENSIONS:
+        findings.add(
+            Code.UNKNOWN_NAME, type_.span, f"unknown type `{type_.name}`", help=did_you_mean(type_.name, DIMENSIONS)
+        )
+        return None
+    return DIMENSIONS[type_.name]
+
+
+def resolve_drawn(value: nodes.Expr, scope: Scope, what: str) -> tuple[model.Drawn, Dimension | None]:
+    """Resolve the distribution after `~`; all of its arguments have the dimension of the draw, but `sigma`."""
+    if not isinstance(value, nodes.Call) or value.func.text not in DISTRIBUTIONS:
+        word = value.func.text if isinstance(value, nodes.Call) else value.span.text
+        scope.findings.add(
+            Code.UNKNOWN_NAME, value.span, f"unknown distribution `{word}` for {what}",
+            help=did_you_mean(word, DISTRIBUTIONS) or "write `~ normal(mean, std)`",
+        )  # fmt: skip
+        return model.Drawn("uniform", (Num(0.0), Num(1.0))), None
+    formals = DISTRIBUTIONS[value.func.text]
+    bound = bind_arguments(value, formals, scope, f"`{value.func.text}`")
+    if bound is None:
+        return model.Drawn("uniform", (Num(0.0), Num(1.0))), None
+    first = resolve(bound[formals[0].name], scope)
+    second = resolve(bound[formals[1].name], scope)
+    dimension = first.dimension if first.dimension != ANY else second.dimension
+    wanted = ONE if value.func.text == "lognormal" else dimension
+    expect(second, wanted, bound[formals[1].name].span, scope.findings, f"the second argument of `{value.func.text}`")
+    return model.Drawn(value.func.text, (first.expr, second.expr)), ONE if dimension == ANY else dimension
+
+
+@dataclass(slots=True)
+class _Params:
+    """Resolves parameters on demand, so that a default may mention any other, but not itself."""
+
+    clauses: dict[str, nodes.Param]
+    home: Module
+    overrides: dict[str, nodes.Arg]
+    use: Scope
+    dt: float | None
+    findings: Findings
+    where: str
+    done: dict[str, model.Param] = field(default_factory=dict)
+    open: list[str] = field(default_factory=list)
+
+    def resolve(self, name: str) -> model.Param:
+        if name in self.done:
+            return self.done[name]
+        clause = self.clauses[name]
+        if name in self.open:
+            self.findings.add(
+                Code.CYCLE, clause.span, f"the default of `{name}` depends on itself", help="give one of them a number"
+            )
+            return model.Param(name, ONE, Num(1.0), None, "layer", False, clause.doc, clause.span)
+        self.open.append(name)
+        self.done[name] = self._one(clause)
+        self.open.pop()
+        return self.done[name]
+
+    def _one(self, clause: nodes.Param) -> model.Param:
+        name, arg = clause.name, self.overrides.get(clause.name)
+        own = self._scope(clause)
+        value, dimension = self._value(clause, own)
+        declared = declared_dimension(clause.type, self.findings)
+        if declared is not None and dimension is not None and clause.value is not None and not clause.drawn:
+            expect(Typed(Num(0.0), dimension), declared, clause.value.span, self.findings, f"`{name}`")
+        dimension = declared or (ONE if dimension in (ANY, None) else dimension) or ONE
+        mods = {mod.kind: (mod, own) for mod in clause.mods}
+        if arg is not None:
+            value = self._override(name, arg, dimension)
+            mods.update({mod.kind: (mod, self.use) for mod in arg.mods})
+        for kind, (mod, _) in mods.items():
+            if kind == "carry":
+                self.findings.add(
+                    Code.WRONG_KIND, mod.span, "a parameter cannot be `carry`", help="only states carry over samples"
+                )
+        per = mods["per"][0].word or "layer" if "per" in mods else "layer"
+        if per in ("channel", "synapse"):
+            self.findings.add(
+                Code.NOT_YET, mods["per"][0].span, f"not supported yet: a neuron's parameter per {per}",
+                help="use `per neuron`",
+            )  # fmt: skip
+            per = "neuron"
+        trainable = "trainable" in mods
+        interval = self._interval(name, dimension, mods, value)
+        return model.Param(name, dimension, value, interval, per, trainable, clause.doc, name_span(clause))
+
+    def _scope(self, clause: nodes.Param) -> Scope:
+        """The scope of a default: `dt` and the other parameters, resolved as they are met."""
+        names: dict[str, Typed] = {"dt": Typed(Var("dt"), TIME)}
+        for used in _names_in(clause):
+            if used in self.clauses:
+                other = self.resolve(used)
+                names[used] = Typed(Var(used), other.dimension)
+        return Scope(names, self.home, self.findings, self.where)
+
+    def _value(self, clause: nodes.Param, scope: Scope) -> tuple[Expr | model.Drawn, Dimension | None]:
+        if clause.value is None:
+            if clause.name not in self.overrides:
+                self.findings.add(
+                    Code.MISSING_ARGUMENT, clause.span, f"`{clause.name}` has no default and is not given",
+                    help=f"write `{clause.name} = …` where the neuron is used",
+                )  # fmt: skip
+            return Num(1.0), None
+        if clause.drawn:
+            return resolve_drawn(clause.value, scope, f"`{clause.name}`")
+        typed = resolve(clause.value, scope)
+        return typed.expr, typed.dimension
+
+    def _override(self, name: str, arg: nodes.Arg, dimension: Dimension) -> Expr | model.Drawn:
+        if not arg.drawn:
+            return resolve_as(arg.value, dimension, self.use, f"`{name}`")
+        drawn, found = resolve_drawn(arg.value, self.use, f"`{name}`")
+        if found is not None:
+            expect(Typed(Num(0.0), found), dimension, arg.value.span, self.findings, f"`{name}`")
+        return drawn
+
+    def _interval(
+        self,
+        name: str,
+        dimension: Dimension,
+        mods: dict[str, tuple[nodes.Mod, Scope]],
+        value: Expr | model.Drawn,
+    ) -> model.Interval | None:
+        via = "auto"
+        if "trainable" in mods and mods["trainable"][0].args:
+            word = mods["trainable"][0].args[0]
+            via = word.text if isinstance(word, nodes.Name) else "?"
+            if via not in ("exp", "clip"):
+                self.findings.add(Code.UNKNOWN_NAME, word.span, f"unknown way `{via}`", help="`via exp` or `via clip`")
+                via = "auto"
+        if "in" not in mods:
+            return None if via == "auto" else model.Interval(-math.inf, math.inf, via)
+        mod, scope = mods["in"]
+        bounds = []
+        for bound in mod.args:
+            expr = resolve_as(bound, dimension, scope, f"the interval of `{name}`")
+            number = constant(expr, {"dt": self.dt if self.dt is not None else 1.0})
+            if number is None:
+                self.findings.add(
+                    Code.BAD_STAGE, bound.span, "the ends of an interval are fixed numbers", help="write a number"
+                )
+                number = math.inf
+            bounds.append(number)
+        low, high = bounds
+        if not low < high:
+            self.findings.add(Code.BAD_VALUE, mod.span, "this interval is empty", help="write the smaller end first")
+            return None
+        if isinstance(value, model.Drawn):
+            return model.Interval(low, high, via)
+        start = constant(value, {"dt": self.dt if self.dt is not None else 1.0})
+        if start is not None and not low < start < high and not (via == "clip" and low <= start <= high):
+            unit = unit_name(dimension)
+            self.findings.add(
+                Code.OUT_OF_INTERVAL, self.overrides[name].span if name in self.overrides else mod.span,
+                f"`{name}` = {start:g} {unit} lies outside its interval ({low:g}, {high:g}) {unit}".replace(" 1", ""),
+                help="change the value or give the instance another interval: `… in (lo, hi)`",
+            )  # fmt: skip
+        return model.Interval(low, high, via)
+
+
+def _names_in(clause: nodes.Param) -> list[str]:
+    """Return the plain names that a clause mentions, in its value and its interval."""
+    found: list[str] = []
+
+    def visit(expr: nodes.Expr) -> None:
+        match expr:
+            case nodes.Name(parts):
+                found.append(parts[0])
+            case nodes.Call(_, args):
+                for arg in args:
+                    visit(arg.value)
+            case nodes.Unary(_, operand):
+                visit(operand)
+            case nodes.Binary(_, left, right) | nodes.Compare(_, left, right):
+                visit(left)
+                visit(right)
+            case nodes.Cond(then, test, other):
+                visit(then)
+                visit(test)
+                visit(other)
+            case nodes.ListExpr(items) | nodes.Index(_, items):
+                for item in items:
+                    visit(item)
+            case nodes.Number() | nodes.String() | nodes.Bool():
+                pass
+
+    if clause.value is not None:
+        visit(clause.value)
+    for mod in clause.mods:
+        for bound in mod.args if mod.kind == "in" else ():
+            visit(bound)
+    return found
+
+
+def resolve_params(
+    item: nodes.Neuron,
+    home: Module,
+    overrides: dict[str, nodes.Arg],
+    use: Scope,
+    dt: float | None,
+    findings: Findings,
+) -> tuple[model.Param, ...]:
+    """Return the parameters of `item` in an order in which each reads only earlier ones."""
+    clauses = {clause.name: clause for clause in item.body if isinstance(clause, nodes.Param)}
+    params = _Params(clauses, home, overrides, use, dt, findings, f"in neuron `{item.name}`")
+    for name in clauses:
+        params.resolve(name)
+    return tuple(params.done.values())
+
+
+def parameter_values(params: tuple[model.Param, ...], dt: float) -> dict[str, float]:
+    """Return the numbers of all parameters that are neither drawn nor dependent on a drawn one."""
+    values = {"dt": dt}
+    for param in params:
+        if not isinstance(param.value, model.Drawn):
+            number = constant(param.value, values)
+            if number is not None:
+                values[param.name] = number
+    return values

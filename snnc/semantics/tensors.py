@@ -1,0 +1,270 @@
+"""Resolves expressions over whole signals: outputs, losses, penalties, metrics.
+
+They are expressions like any other, whose names are signals, inputs, outputs, fields and weights, and which may call the
+functions of `snnc.ops.tensor_functions`. Besides its unit every value has a shape, and a time and a sample axis or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from snnc import model
+from snnc.diagnostics import Code, Findings, did_you_mean
+from snnc.expr import Apply, Expr, Num, Var
+from snnc.model import TensorType
+from snnc.ops.tensor_function import SCALAR, TensorFunction
+from snnc.ops.tensor_functions import TENSOR_FUNCTIONS
+from snnc.semantics.expressions import ANY, POISON, Scope, Typed, constant, resolve, resolve_as
+from snnc.semantics.modules import Module
+from snnc.semantics.operations import steps_of
+from snnc.source import Span
+from snnc.syntax import nodes
+from snnc.units import ONE, TIME
+
+WINDOW = ("from", "to", "last")
+
+
+@dataclass(frozen=True, slots=True)
+class Tensors:
+    """What tensor expressions may mention. `names` maps what authors write to a variable with its type."""
+
+    names: Mapping[str, tuple[str, TensorType]]
+    module: Module
+    findings: Findings
+    dt: float
+    steps: int | None  # of a presentation, where a recipe says so
+    where: str
+    types: dict[str, TensorType] = field(default_factory=dict)
+
+    def scope(self) -> Scope:
+        names = {name: Typed(Var(var), type_.dimension) for name, (var, type_) in self.names.items()}
+        names["dt"] = Typed(Num(self.dt), TIME)
+        types = {var: type_ for var, type_ in self.names.values()}
+        self.types.update(types)
+        return Scope(names, self.module, self.findings, self.where, call=lambda call, scope: _call(call, scope, self))
+
+
+def signal_names(network: model.Network) -> dict[str, tuple[str, TensorType]]:
+    """Return what of a network can be named in a tensor expression."""
+    names: dict[str, tuple[str, TensorType]] = {"time": ("time", TensorType(True, False, (), TIME))}
+    for node in network.nodes:
+        if isinstance(node, model.Input):
+            kind = "spikes" if node.kind == "spikes" else "real"
+            type_ = TensorType(True, True, node.shape, node.dimension, kind)
+            names[node.name] = (f"input:{node.name}", type_)
+        elif isinstance(node, model.Layer):
+            names.update(_layer_names(node))
+        else:
+            names[node.name] = (f"op:{node.name}", TensorType(True, True, node.shape, node.dimension))
+            for weight in node.op.weights():
+                path = f"{node.name}.{weight.name}"
+                names[path] = (f"weight:{path}", TensorType(False, False, weight.shape, weight.dimension))
+    return names
+
+
+def _layer_names(layer: model.Layer) -> dict[str, tuple[str, TensorType]]:
+    neuron = layer.neuron
+    names: dict[str, tuple[str, TensorType]] = {}
+    if neuron.spikes:
+        spike = (f"signal:{layer.name}.spike", TensorType(True, True, layer.shape, ONE, "spikes"))
+        names[layer.name] = names[f"{layer.name}.spike"] = spike
+    for state in neuron.states:
+        type_ = TensorType(True, True, layer.shape, state.dimension)
+        names[f"{layer.name}.{state.name}"] = (f"signal:{layer.name}.{state.name}", type_)
+        names[f"{layer.name}.{state.name}.pre"] = (f"signal:{layer.name}.{state.name}.pre", type_)
+    for port in neuron.ports:
+        type_ = TensorType(True, True, layer.shape, port.dimension)
+        names[f"{layer.name}.{port.name}"] = (f"signal:{layer.name}.{port.name}", type_)
+    if not neuron.spikes and len(neuron.states) == 1:
+        names[layer.name] = names[f"{layer.name}.{neuron.states[0].name}"]
+    for param in neuron.params:
+        if param.trainable:
+            shape = layer.shape if param.per == "neuron" else ()
+            var = f"weight:{layer.name}.{param.name}"
+            names[f"{layer.name}.{param.name}"] = (var, TensorType(False, False, shape, param.dimension))
+    return names
+
+
+def resolve_tensor(expr: nodes.Expr, tensors: Tensors) -> tuple[Expr, TensorType]:
+    """Return the resolved expression and its type; after a finding the type is that of a plain number."""
+    typed = resolve(expr, tensors.scope())
+    if typed.dimension is None:
+        return typed.expr, SCALAR
+    found = tensor_type(typed.expr, tensors, expr.span)
+    dimension = ONE if typed.dimension == ANY else typed.dimension
+    return typed.expr, SCALAR if found is None else replace(found, dimension=dimension)
+
+
+def tensor_type(expr: Expr, tensors: Tensors, span: Span) -> TensorType | None:
+    """Return the axes of a resolved expression; None after a finding about shapes that do not fit."""
+    match expr:
+        case Num():
+            return SCALAR
+        case Var(name):
+            return tensors.types[name]
+        case Apply(fn, args) if fn in TENSOR_FUNCTIONS:
+            kinds = [tensor_type(arg, tensors, expr.span) for arg in args]
+            operands = tuple(kind for kind in kinds if kind is not None)
+            if len(operands) < len(kinds):
+                return None
+            result = TENSOR_FUNCTIONS[fn].check(operands)
+            return None if isinstance(result, str) else result
+        case Apply(fn, args):
+            kinds = [tensor_type(arg, tensors, expr.span) for arg in args]
+            operands = tuple(kind for kind in kinds if kind is not None)
+            if len(operands) < len(kinds):
+                return None
+            shapes = [kind.shape for kind in operands if kind.shape != ()]
+            if any(shape != shapes[0] for shape in shapes):
+                tensors.findings.add(
+                    Code.SHAPE_MISMATCH, expr.span, f"`{fn}` joins {list(shapes[0])} and {list(shapes[-1])}",
+                    help="both sides need one shape",
+                )  # fmt: skip
+                return None
+            shape = shapes[0] if shapes else ()
+            return TensorType(any(k.time for k in operands), any(k.batch for k in operands), shape, ONE)
+
+
+def _call(call: nodes.Call, scope: Scope, tensors: Tensors) -> Typed | None:
+    """Resolve a call of a tensor function; None if the name is none of them."""
+    function = TENSOR_FUNCTIONS.get(call.func.text)
+    if function is None:
+        return None
+    operands: dict[str, nodes.Arg] = {}
+    options: dict[str, nodes.Arg] = {}
+    positional = [arg for arg in call.args if arg.name is None]
+    slots = [*function.operands, *(option.name for option in function.options if option.name not in WINDOW)]
+    for arg, slot in zip(positional, slots, strict=False):
+        (operands if slot in function.operands else options)[slot] = arg
+    for arg in call.args:
+        if arg.name is None:
+            continue
+        if arg.name in function.operands:
+            operands[arg.name] = arg
+        else:
+            options[arg.name] = arg
+    window = WINDOW if function.fold is not None else ()
+    known = [*slots, *window]
+    for arg in call.args[len(slots) :] if len(positional) > len(slots) else ():
+        scope.findings.add(
+            Code.UNKNOWN_ARGUMENT, arg.span, f"`{function.name}` takes {len(slots)} arguments", help="take it out"
+        )
+    for name, arg in options.items():
+        if name not in known:
+            scope.findings.add(
+                Code.UNKNOWN_ARGUMENT, arg.span, f"`{function.name}` has no argument `{name}`",
+                help=did_you_mean(name, known),
+            )  # fmt: skip
+    missing = [name for name in function.operands if name not in operands]
+    if missing:
+        scope.findings.add(
+            Code.MISSING_ARGUMENT, call.span, f"`{function.name}` needs the argument `{missing[0]}`",
+            help=f"write `{function.name}({', '.join(slots)})`",
+        )  # fmt: skip
+        return POISON
+    return _checked(call, function, operands, options, scope, tensors)
+
+
+def _checked(
+    call: nodes.Call,
+    function: TensorFunction,
+    operands: dict[str, nodes.Arg],
+    options: dict[str, nodes.Arg],
+    scope: Scope,
+    tensors: Tensors,
+) -> Typed:
+    args: list[Expr] = []
+    types: list[TensorType] = []
+    for name in function.operands:
+        node = operands[name].value
+        typed = resolve(node, scope)
+        if typed.dimension is None:
+            return POISON
+        type_ = tensor_type(typed.expr, tensors, node.span)
+        if type_ is None:
+            return POISON
+        args.append(typed.expr)
+        types.append(replace(type_, dimension=ONE if typed.dimension == ANY else typed.dimension))
+    result = function.check(tuple(types))
+    if isinstance(result, str):
+        scope.findings.add(
+            Code.SHAPE_MISMATCH, call.span, f"`{function.name}`: {result}", help=function.doc.splitlines()[0]
+        )
+        return POISON
+    attrs: list[tuple[str, float | str]] = []
+    for option in function.options:
+        if option.name in WINDOW:
+            continue
+        if option.name in options:
+            node = options[option.name].value
+            number = constant(resolve_as(node, option.dimension, scope, f"`{option.name}`"))
+            if number is None:
+                scope.findings.add(Code.BAD_STAGE, node.span, f"`{option.name}` is a fixed number", help="write one")
+                number = 1.0
+            attrs.append((option.name, number))
+        elif option.default is None:
+            scope.findings.add(
+                Code.MISSING_ARGUMENT, call.span, f"`{function.name}` needs the argument `{option.name}`",
+                help=f"write `{option.name} = …`",
+            )  # fmt: skip
+        else:
+            attrs.append((option.name, option.default))
+    wrong = function.refuse(dict(attrs))
+    if wrong is not None:
+        scope.findings.add(Code.BAD_VALUE, call.span, f"`{function.name}`: {wrong}", help=function.doc)
+    attrs += _window(call, options, scope, tensors)
+    return Typed(Apply(function.name, tuple(args), tuple(attrs), call.span), result.dimension)
+
+
+def _window(
+    call: nodes.Call, options: dict[str, nodes.Arg], scope: Scope, tensors: Tensors
+) -> list[tuple[str, float | str]]:
+    """Return the window of a readout in steps: `start`, `stop` or `last`."""
+    window: list[tuple[str, float | str]] = []
+    for word, key in (("from", "start"), ("to", "stop"), ("last", "last")):
+        if word not in options:
+            continue
+        node = options[word].value
+        time = constant(resolve_as(node, TIME, scope, f"`{word}`"))
+        if time is None or not 0 <= time < 1e9 * tensors.dt:
+            scope.findings.add(Code.BAD_VALUE, node.span, f"`{word}` is a fixed time", help="as in `last = 50 ms`")
+            continue
+        window.append((key, float(steps_of(time, tensors.dt, node.span, scope, f"`{word}`"))))
+    if "last" in options and len(window) > 1:
+        scope.findings.add(
+            Code.BAD_VALUE, call.span, "`last` cannot stand beside `from` or `to`", help="keep one of them"
+        )
+    return window
+
+
+def resolve_outputs(
+    network: model.Network, item: nodes.Network, home: Module, findings: Findings
+) -> tuple[model.Output, ...]:
+    """Resolve the `output` lines of a network, each of which may read earlier ones."""
+    names = signal_names(network)
+    outputs: list[model.Output] = []
+    for part in item.body:
+        if not isinstance(part, nodes.Output):
+            continue
+        value: nodes.Expr = part.value if part.value is not None else nodes.Name((part.name,), span=part.span)
+        tensors = Tensors(names, home, findings, network.dt, None, f"in network `{network.name}`")
+        expr, type_ = resolve_tensor(value, tensors)
+        if type_.time and not network.layers:
+            type_ = replace(type_, time=False)  # an ordinary network has no time axis to read out
+            expr = Apply("last_over_time", (expr,), (), part.span)
+        if part.name in names and part.value is not None and part.name not in {o.name for o in outputs}:
+            findings.add(
+                Code.DUPLICATE_NAME,
+                part.span,
+                f"the name `{part.name}` is taken",
+                help="choose another name for the output",
+            )
+        names = {**names, part.name: (f"output:{part.name}", type_)}
+        outputs.append(model.Output(part.name, expr, type_, name_span_of(part)))
+    return tuple(outputs)
+
+
+def name_span_of(part: nodes.Output) -> Span:
+    """Return the span of the line of an output."""
+    return Span(part.span.source, part.span.start, part.span.start + len(part.span.text.split("\n", 1)[0]))
