@@ -2,19 +2,179 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from snnc import model
-from snnc.diagnostics import Diagnostic, Findings
+from snnc.diagnostics import Code, CompileError, Diagnostic, Findings, did_you_mean, fail
 from snnc.emit.emit import emit
-from snnc.emit.runtime_source import pasted
+from snnc.emit.explain import explain_plan
+from snnc.harness.data.files import LoadContext
+from snnc.harness.data.sources import SOURCES
 from snnc.lower.schedule import lower_network
 from snnc.plan import StepPlan
-from snnc.semantics.entries import Entry, check_file, choose_entry
-from snnc.semantics.lints import check_recipe, check_network
+from snnc.semantics.checks import check_module, lint
+from snnc.semantics.entries import Entry, choose_entry
 from snnc.semantics.modules import Module, load_module
 from snnc.semantics.networks import elaborate
 from snnc.semantics.overrides import apply_overrides
 from snnc.semantics.recipes import resolve_recipe
 from snnc.semantics.tensors import resolve_outputs
+from snnc.source import Span
+from snnc.syntax import nodes
+from snnc.syntax.unparse import unparse
+
+Overrides = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    """A file with its imports, every item checked."""
+
+    module: Module
+    folder: Path
+    warnings: tuple[Diagnostic, ...]
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        return self.module.defined(nodes.Network)
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        return self.module.defined(nodes.Train)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compiled:
+    """One entry of a file at the end of the compiler; `name` is the stem of the emitted file."""
+
+    name: str
+    text: str
+    network: model.Network
+    recipe: model.Recipe | None
+    plan: StepPlan
+    warnings: tuple[Diagnostic, ...]
+
+
+def load(path: Path, *, allow_extern: bool = False) -> Program:
+    """Read, parse and check a file and everything that it imports.
+
+    Raises:
+        CompileError: with every finding of the first phase that had any.
+    """
+    module = load_module(path)  # text -> syntax, imports
+    findings = Findings()
+    check_module(module, findings, allow_extern)  # names, units, shapes, of every item
+    findings.stop_on_errors()
+    return Program(module, path.parent, findings.warnings)
+
+
+def choose(program: Program, name: str | None) -> Entry:
+    """Return the entry that `name` stands for, or the only one."""
+    return choose_entry(program.module, name)
+
+
+def compile_entry(program: Program, entry: Entry, overrides: Overrides = (), data_dir: Path | None = None) -> Compiled:
+    """Compile one network, with its recipe if it has one, into the text of one Python file.
+
+    Raises:
+        CompileError: with every finding of the first phase that had any.
+    """
+    findings = Findings()
+    network, recipe, module = resolve_entry(program, entry, overrides, findings, data_dir)
+    lint(network, recipe, findings)
+    plan = lower_network(network, _tested(recipe))  # model -> step plan
+    text = emit(plan, recipe, Path(module.source.path).name)  # plan -> views -> text
+    return Compiled(Path(module.source.path).stem, text, network, recipe, plan, findings.warnings)
+
+
+def resolve_entry(
+    program: Program, entry: Entry, overrides: Overrides, findings: Findings, data_dir: Path | None = None
+) -> tuple[model.Network, model.Recipe | None, Module]:
+    """Return the resolved network and recipe of an entry."""
+    module = apply_overrides(program.module, overrides)
+    network_name = nodes.Name(tuple(entry.network.split(".")))
+    found = module.find(network_name)
+    if found is None or not isinstance(found[0], nodes.Network):
+        item = module.own[entry.recipe or entry.network]
+        span = item.network.span if isinstance(item, nodes.Train) else item.span
+        raise fail(
+            Code.UNKNOWN_NAME, span, f"unknown network `{entry.network}`",
+            help=did_you_mean(entry.network, module.defined(nodes.Network)),
+        )  # fmt: skip
+    network = resolve_network(found[0], found[1], findings)
+    if entry.recipe is None:
+        return network, None, module
+    train = module.own[entry.recipe]
+    assert isinstance(train, nodes.Train)
+    recipe = resolve_recipe(train, module, network, findings, _field_loader(program, data_dir))
+    findings.stop_on_errors()
+    return network, recipe, module
+
+
+def resolve_network(item: nodes.Network, home: Module, findings: Findings) -> model.Network:
+    """Elaborate a network and its outputs."""
+    network = elaborate(item, home, findings)
+    network = replace(network, outputs=resolve_outputs(network, item, home, findings))
+    findings.stop_on_errors()
+    return network
+
+
+def _tested(recipe: model.Recipe | None) -> tuple[tuple[str, str], ...]:
+    """Return the (layer, state) pairs that losses and metrics read before the reset."""
+    from snnc.expr import variables
+
+    if recipe is None:
+        return ()
+    terms = (recipe.loss, *recipe.penalties, *recipe.metrics)
+    names = [v.removeprefix("signal:") for t in terms for v in variables(t.value) if v.startswith("signal:")]
+    split = [name.split(".") for name in names]
+    return tuple((s[0], s[1]) for s in split if len(s) == 3 and s[2] == "pre")
+
+
+def _field_loader(program: Program, data_dir: Path | None) -> Callable[[model.DataSet], tuple[model.Field, ...] | None]:
+    def load_fields(data: model.DataSet) -> tuple[model.Field, ...] | None:
+        context = LoadContext(data.span, program.folder, data_dir)
+        try:
+            loaded = SOURCES[data.source.name].load(context, dict(data.source.args))
+        except CompileError:
+            return None  # the file is not here; whoever trains will hear of it
+        return tuple(
+            model.Field(name, array.shape[1:], array.ndim > 2, "class" if name == "label" else "real", None)
+            for name, array in loaded.fields.items()
+        )
+
+    return load_fields
+
+
+PHASES = ("syntax", "model", "plan", "schedule")
+
+
+def dump(program: Program, entry: Entry, phase: str, overrides: Overrides = ()) -> str:
+    """Return what one phase of the compiler makes, as text (`--dump PHASE`)."""
+    if phase not in PHASES:
+        whole = Span(program.module.source, 0, 1)
+        raise fail(Code.UNKNOWN_NAME, whole, f"unknown phase `{phase}`", help=did_you_mean(phase, PHASES))
+    if phase == "syntax":
+        return unparse(program.module.file)
+    network, recipe, _ = resolve_entry(program, entry, overrides, Findings())
+    if phase == "model":
+        from pprint import pformat
+
+        return pformat(network, width=120) + ("" if recipe is None else "\n" + pformat(recipe, width=120)) + "\n"
+    plan = lower_network(network, _tested(recipe))
+    if phase == "plan":
+        from pprint import pformat
+
+        return "\n".join(pformat(body, width=120) for body in plan.types) + "\n"
+    lines = []
+    for group in plan.groups:
+        lines.append(("cycle: " if group.loop else "") + ", ".join(node.name for node in group.nodes))
+    return "\n".join(lines) + "\n"
+
+
+def explain(program: Program, entry: Entry, overrides: Overrides = ()) -> str:
+    """Return what the compiler knows of a model without running it (`snnc explain FILE`)."""
+    network, recipe, _ = resolve_entry(program, entry, overrides, Findings())
+    return explain_plan(lower_network(network, _tested(recipe)), recipe)

@@ -87,6 +87,7 @@ class ModelView:
     state_values: str
     signals: tuple[FieldView, ...]
     signal_values: str
+    input_table: tuple[SignalEntry, ...]
     signal_table: tuple[SignalEntry, ...]
     spiking: str
     outputs: tuple[FieldView, ...]
@@ -144,6 +145,7 @@ def model_view(
         state_values=", ".join(f"{f.name}={_local_state(f.name)}" for f in state_fields),
         signals=tuple(_signal_fields(plan, names)),
         signal_values=", ".join(f"{field_name(n)}={identifier(n)}" for n in _signal_nodes(plan, names)),
+        input_table=tuple(SignalEntry(i.name, i.kind, repr(i.shape)) for i in network.inputs),
         signal_table=_signal_table(plan),
         spiking=_strings([layer.name for layer in network.layers if layer.neuron.spikes]),
         outputs=tuple(FieldView(field_name(o.name), _axes(o.type)) for o in network.outputs),
@@ -154,9 +156,7 @@ def model_view(
         output_values=", ".join(f"{field_name(o.name)}={identifier(o.name)}" for o in network.outputs),
         run_lines=tuple(run_lines),
         readout_lines=tuple(
-            LineView(
-                f"output {o.name}  ({place(o.span)})", f"{identifier(o.name)} = {readouts.text(o.value)}"
-            )
+            LineView(f"output {o.name}  ({place(o.span)})", f"{identifier(o.name)} = {readouts.text(o.value)}")
             for o in network.outputs
         ),
         buffer_update=_buffer_update(plan),

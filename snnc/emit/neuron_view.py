@@ -124,7 +124,8 @@ def neuron_view(body: Body) -> NeuronView:
         constant_values=", ".join(f"{field_name(name)}={identifier(name)}" for name in kept),
         states=tuple(FieldView(field_name(s.name), _slot_comment(s)) for s in body.slots),
         signals=tuple(FieldView(field_name(p.name.replace(".", "_")), p.unit) for p in body.published),
-        formals="".join(f", {identifier(port)}: Array" for port in body.ports) + (", chance: Array" if body.random else ""),
+        formals="".join(f", {identifier(port)}: Array" for port in body.ports)
+        + (", chance: Array" if body.random else ""),
         start_formals=", keys: Array, name: int" if _drawn(body) else "",
         starts=tuple(_start(slot, body) for slot in body.slots),
         state_values=", ".join(identifier(slot.name) for slot in body.slots),
@@ -305,11 +306,11 @@ def surrogate_view(function: model.SurrogateFn) -> SurrogateView:
 
 def runtime_needs(body: Body) -> tuple[str, ...]:
     """Return the runtime functions that a body's text calls."""
-    text = "\n".join(line.code for line in (*neuron_view(body).coefficients, *_statements(body), *neuron_view(body).starts))
+    text = "\n".join(
+        line.code for line in (*neuron_view(body).coefficients, *_statements(body), *neuron_view(body).starts)
+    )
     known = (
         "reset", "emit", "sample", "silent_gradient", "choose", "exprel", "flow_matrix", "euler", "rk2", "rk4",
         "draw_normal", "draw_uniform", "draw_lognormal", "stream",
     )  # fmt: skip
     return tuple(name for name in known if f"{name}(" in text)
-
-

@@ -86,9 +86,7 @@ def _in_order(layer: model.Layer, ports: tuple[str, ...]) -> list[tuple[str, tup
     return [(port, edges[port]) for port in ports]
 
 
-def _port_text(
-    signals: tuple[model.Signal, ...], network: model.Network, local: Mapping[model.Signal, str]
-) -> str:
+def _port_text(signals: tuple[model.Signal, ...], network: model.Network, local: Mapping[model.Signal, str]) -> str:
     """The edges of one port add up in text order."""
     return " + ".join(signal_text(signal, network, local) for signal in signals)
 
@@ -142,9 +140,7 @@ def _loop_lines(
     """Print the time loop of a cycle: what comes from outside is scanned over, what is read outside is stacked."""
     network = plan.network
     members = {node.name for node in group.nodes}
-    outside = tuple(
-        dict.fromkeys(s for node in group.nodes for s in sources_of(node) if s.node not in members)
-    )
+    outside = tuple(dict.fromkeys(s for node in group.nodes for s in sources_of(node) if s.node not in members))
     local = {s: identifier(f"in_{s.node}_{s.name}" if s.name else f"in_{s.node}") for s in outside}
     random = any(isinstance(n, model.Layer) and plan.body(n.name).random for n in group.nodes)
     counted = truncate is not None or random

@@ -51,7 +51,9 @@ def stored_parameters(plan: StepPlan) -> tuple[Stored, ...]:
                 initial = f"{runtime}({key}, {weight.shape!r}{options})"
                 comment = f"{one_line(node.text)}, {list(weight.shape)}{'' if unit == '1' else ' ' + unit}"
                 found.append(
-                    Stored(name, identifier(name), weight.shape, f"{comment}  ({place(node.span)})", initial, decays=True)
+                    Stored(
+                        name, identifier(name), weight.shape, f"{comment}  ({place(node.span)})", initial, decays=True
+                    )
                 )
         elif isinstance(node, model.Layer):
             dt = plan.network.dt

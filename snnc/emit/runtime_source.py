@@ -49,7 +49,11 @@ def runtime_functions() -> dict[str, RuntimeFunction]:
 def _owner(node: ast.FunctionDef) -> str | None:
     """Return `f` for a function decorated with `@f.defjvp`."""
     for decorator in node.decorator_list:
-        if isinstance(decorator, ast.Attribute) and decorator.attr == "defjvp" and isinstance(decorator.value, ast.Name):
+        if (
+            isinstance(decorator, ast.Attribute)
+            and decorator.attr == "defjvp"
+            and isinstance(decorator.value, ast.Name)
+        ):
             return decorator.value.id
     return None
 

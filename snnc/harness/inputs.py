@@ -75,10 +75,7 @@ def parse_duration(text: str, dt: float) -> int:
     except ValueError:
         number = math.nan
     unit = match[2] if match else ""
-    if unit in ("step", "steps"):
-        steps = number
-    else:
-        steps = number * _MILLISECONDS.get(unit, math.nan) / dt
+    steps = number if unit in ("step", "steps") else number * _MILLISECONDS.get(unit, math.nan) / dt
     if not math.isfinite(steps) or steps < 0.5:
         raise ValueError(f"{text!r} is not a duration of at least one step ({dt:g} ms): write it as in '200 ms'")
     if steps > MAX_STEPS:

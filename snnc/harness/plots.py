@@ -111,7 +111,7 @@ def draw_confusion(path: Path, counts: np.ndarray) -> Path:
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         bar = drawing.colorbar(image, ax=axes, shrink=0.8, label="share of the true class (%)")
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
     return path
 
 

@@ -21,7 +21,7 @@ def save_weights(
     from safetensors.numpy import save
 
     tensors = {
-        name: np.ascontiguousarray(value)
+        name: np.asarray(value, order="C")
         for names, values, prefix in (
             (module.PARAM_NAMES, params, ""),
             (module.BUFFER_NAMES, buffers, BUFFER_PREFIX),

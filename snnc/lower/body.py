@@ -139,7 +139,9 @@ def _spikes(neuron: model.Neuron, bound, statements: list[Statement], pre, refra
             continue
         name = "spike" if single else f"spike_{k}"
         emitted.append(name)
-        statements.append(Assign(name, Apply("emit", (Var(target), bound(rule.emit))), f"emit {rule.span.text}", rule.span))
+        statements.append(
+            Assign(name, Apply("emit", (Var(target), bound(rule.emit))), f"emit {rule.span.text}", rule.span)
+        )
     for rule, target, value in zip(neuron.spikes, fired, emitted, strict=True):
         resets = []
         for update in rule.resets:
@@ -234,10 +236,6 @@ def map_expressions(statement: Statement, rule) -> Statement:  # type: ignore[no
             use = statement.surrogate
             if use is not None:
                 use = replace(use, args=tuple(rule(a) for a in use.args))
-            return replace(
-                statement, condition=rule(statement.condition), margin=rule(statement.margin), surrogate=use
-            )
+            return replace(statement, condition=rule(statement.condition), margin=rule(statement.margin), surrogate=use)
         case Integrate(_, slopes):
             return replace(statement, slopes=tuple(rule(s) for s in slopes))
-
-

@@ -84,9 +84,7 @@ def _sorted(nodes: tuple[Active, ...]) -> tuple[Active, ...]:
     done: set[str] = set()
     out: list[Active] = []
     while left:
-        ready = next(
-            n for n in left if delays(n) or all(s.node in done or s.node not in names for s in sources_of(n))
-        )
+        ready = next(n for n in left if delays(n) or all(s.node in done or s.node not in names for s in sources_of(n)))
         out.append(ready)
         done.add(ready.name)
         left.remove(ready)

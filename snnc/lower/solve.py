@@ -31,9 +31,7 @@ class Solution:
     method: str
 
 
-def solve(
-    neuron: model.Neuron, equations: Mapping[str, Expr], fixed: frozenset[str], holding: Expr | None
-) -> Solution:
+def solve(neuron: model.Neuron, equations: Mapping[str, Expr], fixed: frozenset[str], holding: Expr | None) -> Solution:
     """Return the update of all `equations` (state -> derivative).
 
     `fixed` are the names that do not change in time (parameters); `holding` is true while the states of `neuron.hold`
@@ -53,7 +51,9 @@ def solve(
             return _exact(equations, fixed, held, holding)
         except NonLinearError as error:
             if kind == "exact":
-                raise _refusal(neuron, error.term, Code.NOT_LINEAR, "exact", "linear with constant coefficients") from None
+                raise _refusal(
+                    neuron, error.term, Code.NOT_LINEAR, "exact", "linear with constant coefficients"
+                ) from None
     try:
         return _exponential_euler(equations, fixed, held, holding)
     except NonLinearError as error:
@@ -333,7 +333,9 @@ def _explicit(
         slopes.append(apply_if(holding, ZERO, slope) if name in held and holding is not None else slope)
     solver = neuron.solver
     notes = tuple(update.span.text for update in neuron.equations)
-    integrate = Integrate(tuple(equations), tuple(slopes), solver.kind, solver.substeps, notes, neuron.equations[0].span)
+    integrate = Integrate(
+        tuple(equations), tuple(slopes), solver.kind, solver.substeps, notes, neuron.equations[0].span
+    )
     words = {"euler": "forward Euler", "rk2": "midpoint rule (RK2)", "rk4": "Runge-Kutta (RK4)"}[solver.kind]
     return Solution((), (), integrate, words + (f", {solver.substeps} substeps" if solver.substeps > 1 else ""))
 
@@ -348,9 +350,7 @@ def ordered(updates: tuple[Assign, ...]) -> tuple[Statement, ...]:
     first: list[Assign] = []
     last: list[Assign] = []
     while left:
-        free = next(
-            (u for u in left if not any(u.target in variables(o.value) for o in left if o is not u)), None
-        )
+        free = next((u for u in left if not any(u.target in variables(o.value) for o in left if o is not u)), None)
         if free is not None:
             first.append(free)
             left.remove(free)

@@ -42,7 +42,7 @@ class Operation(Protocol):
 
     @property
     def memory(self) -> str:
-        """"" for a function of this step alone; "delay" or "dropout" for one that keeps something in `State`."""
+        """ "" for a function of this step alone; "delay" or "dropout" for one that keeps something in `State`."""
         ...
 
     def weights(self) -> tuple[Weight, ...]: ...

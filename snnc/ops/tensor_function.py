@@ -24,8 +24,8 @@ class Fold:
     """A readout as a loop over the steps of its window, in JAX texts.
 
     `init` may hold {like}, an array of the shape of one step; `update` {x}, this step's value, and each slot by its
-    name; `value` the slots, {count} (steps of the window up to and with this one) and {dt} (ms). There is one `init` and
-    one `update` for each slot; updates are simultaneous.
+    name; `value` the slots, {count} (steps of the window up to and with this one) and {dt} (ms). There is one `init`
+    and one `update` for each slot; updates are simultaneous.
     """
 
     slots: tuple[str, ...]

@@ -40,8 +40,8 @@ def test_hold_has_one_step_that_stands_for_all():
 
     np.testing.assert_array_equal(encode("hold", field, steps=25), field[None])
     assert ENCODERS["hold"].held
-    assert 25 == ENCODERS["hold"].steps({"duration": 25.0}, 1.0)
-    assert 3 == ENCODERS["hold"].steps({"duration": 5.0}, 2.0)
+    assert ENCODERS["hold"].steps({"duration": 25.0}, 1.0) == 25
+    assert ENCODERS["hold"].steps({"duration": 5.0}, 2.0) == 3
 
 
 @pytest.mark.usefixtures("strict_jax")
@@ -49,9 +49,9 @@ def test_latency_puts_time_t_into_step_ceil_of_t_over_dt_less_one():
     # t = 0, 0.5, 1, 1.5, 2, 9, 10 ms
     values = [1.0, 0.95, 0.9, 0.85, 0.8, 0.1, 0.0]
 
-    assert [[0], [0], [0], [1], [1], [8], [9]] == latency(values)
-    assert [[0], [0], [1], [2], [3], [17], [19]] == latency(values, dt=0.5)
-    assert [[0], [0], [0], [0], [0], [3], [3]] == latency(values, dt=2.5)
+    assert latency(values) == [[0], [0], [0], [1], [1], [8], [9]]
+    assert latency(values, dt=0.5) == [[0], [0], [1], [2], [3], [17], [19]]
+    assert latency(values, dt=2.5) == [[0], [0], [0], [0], [0], [3], [3]]
 
 
 @pytest.mark.usefixtures("strict_jax")
@@ -65,23 +65,23 @@ def test_latency_is_not_thrown_off_by_rounding_on_the_grid(dt):
 
 @pytest.mark.usefixtures("strict_jax")
 def test_latency_of_the_small_first():
-    assert [[9], [4], [0]] == latency([1.0, 0.5, 0.0], first="small")
+    assert latency([1.0, 0.5, 0.0], first="small") == [[9], [4], [0]]
 
 
 @pytest.mark.usefixtures("strict_jax")
 def test_latency_between_early_and_late_clips_values():
-    assert [[3], [3], [9], [9]] == latency([2.0, 1.0, 0.0, -1.0], early=4.0)
+    assert latency([2.0, 1.0, 0.0, -1.0], early=4.0) == [[3], [3], [9], [9]]
 
 
 @pytest.mark.usefixtures("strict_jax")
 def test_latency_keeps_values_up_to_a_positive_threshold_silent():
-    assert [[9], [7], [4]] == latency([0.0, 0.25, 0.5])
-    assert [[], [], [4]] == latency([0.0, 0.25, 0.5], threshold=0.25)
+    assert latency([0.0, 0.25, 0.5]) == [[9], [7], [4]]
+    assert latency([0.0, 0.25, 0.5], threshold=0.25) == [[], [], [4]]
 
 
 @pytest.mark.usefixtures("strict_jax")
 def test_latency_drops_events_after_the_end():
-    assert [[0], [], [4]] == latency([1.0, 0.0, 0.5], steps=5)
+    assert latency([1.0, 0.0, 0.5], steps=5) == [[0], [], [4]]
 
 
 @pytest.mark.usefixtures("strict_jax")
@@ -89,15 +89,15 @@ def test_latency_drops_events_after_the_end():
 def test_the_bias_unit_fires_at_early_whatever_the_threshold(first):
     spikes = latency([0.5, 0.1], early=3.0, threshold=0.2, bias=True, first=first)
 
-    assert [[6], [], [2]] == spikes
+    assert spikes == [[6], [], [2]]
 
 
 def test_latency_lasts_until_late_unless_told():
     steps = ENCODERS["latency"].steps
 
-    assert 30 == steps({"late": 30.0, "duration": 0.0}, 1.0)
-    assert 24 == steps({"late": 2.33, "duration": 0.0}, 0.1)
-    assert 50 == steps({"late": 30.0, "duration": 50.0}, 1.0)
+    assert steps({"late": 30.0, "duration": 0.0}, 1.0) == 30
+    assert steps({"late": 2.33, "duration": 0.0}, 0.1) == 24
+    assert steps({"late": 30.0, "duration": 50.0}, 1.0) == 50
 
 
 @pytest.mark.usefixtures("strict_jax")
@@ -105,7 +105,7 @@ def test_rate_spikes_with_chance_peak_dt():
     values = np.array([-1.0, 0.0, 0.25, 1.0, 3.0])
     spikes = encode("rate", np.tile(values, (40, 1)), steps=500, dt=0.5, peak=0.2)
 
-    assert (500, 40, 5) == spikes.shape
+    assert spikes.shape == (500, 40, 5)
     assert {0.0, 1.0} == set(np.unique(spikes))
     np.testing.assert_allclose(spikes.mean(axis=(0, 1)), [0.0, 0.0, 0.025, 0.1, 0.1], atol=0.01)
     assert spikes[:, :, 0].sum() == spikes[:, :, 1].sum() == 0.0
@@ -133,8 +133,8 @@ def test_delta_follows_the_signal_by_one_threshold_a_step():
 
     spikes = encode("delta", signal[..., None], threshold=1.0)
 
-    assert (8, 1, 1) == spikes.shape
-    assert [0, 0, 1, 1, 1, 0, -1, 0] == spikes[:, 0, 0].tolist()
+    assert spikes.shape == (8, 1, 1)
+    assert spikes[:, 0, 0].tolist() == [0, 0, 1, 1, 1, 0, -1, 0]
     assert ENCODERS["delta"].steps is None
 
 
@@ -204,7 +204,7 @@ def test_wrong_option(name, options, message):
 
 
 def test_a_bias_unit_needs_a_feature_axis():
-    assert "`bias = true` needs a field with a feature axis" == ENCODERS["latency"].shape((), {"bias": True})
+    assert ENCODERS["latency"].shape((), {"bias": True}) == "`bias = true` needs a field with a feature axis"
 
 
 def test_defaults_are_right_options():

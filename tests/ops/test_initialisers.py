@@ -31,23 +31,23 @@ def draw(name, shape, seed=0, **options):
 @pytest.mark.usefixtures("strict_float32")
 @pytest.mark.parametrize(("name", "options", "std"), NORMAL)
 def test_normal_draws_have_the_spread_of_the_formula(name, options, std):
-    weights = draw(name, SHAPE, **options) / std
+    weights = draw(name, SHAPE, **options) / float(std)
 
     assert np.float32 == weights.dtype
     assert abs(weights.mean()) < 4 / np.sqrt(weights.size)
-    assert 1.0 == pytest.approx(weights.std(), rel=0.015)
-    assert 3.0 == pytest.approx(np.mean(weights**4), rel=0.06)
+    assert weights.std() == pytest.approx(1.0, rel=0.015)
+    assert np.mean(weights**4) == pytest.approx(3.0, rel=0.06)
 
 
 @pytest.mark.usefixtures("strict_float32")
 @pytest.mark.parametrize(("name", "options", "bound"), UNIFORM)
 def test_uniform_draws_fill_the_range_of_the_formula(name, options, bound):
-    weights = draw(name, SHAPE, **options) / bound
+    weights = draw(name, SHAPE, **options) / float(bound)
 
     assert np.float32 == weights.dtype
     assert 0.999 < weights.max() <= 1.0 + 1e-6
     assert -0.999 > weights.min() >= -1.0 - 1e-6
-    assert 1 / 3 == pytest.approx(np.mean(weights**2), rel=0.02)
+    assert np.mean(weights**2) == pytest.approx(1 / 3, rel=0.02)
 
 
 @pytest.mark.usefixtures("strict_float32")
@@ -56,14 +56,15 @@ def test_the_default_of_kaiming_uniform_is_that_of_pytorch():
 
     weights = draw("kaiming_uniform", (25, 4000), gain=gain.default)
 
-    assert 1 / np.sqrt(25) == pytest.approx(np.abs(weights).max(), rel=1e-3)
+    assert np.abs(weights).max() == pytest.approx(1 / np.sqrt(25), rel=1e-3)
 
 
 @pytest.mark.usefixtures("strict_float32")
 def test_fans_of_a_kernel_count_its_positions():
-    assert 3 * 5 * 2 == runtime.fan_in((3, 5, 2, 4))
-    assert 3 * 5 * 4 == runtime.fan_out((3, 5, 2, 4))
-    assert 1 / np.sqrt(30) == pytest.approx(np.abs(draw("kaiming_uniform", (3, 5, 2, 4000), gain=1.0)).max(), rel=1e-3)
+    assert runtime.fan_in((3, 5, 2, 4)) == 3 * 5 * 2
+    assert runtime.fan_out((3, 5, 2, 4)) == 3 * 5 * 4
+    bound = np.abs(draw("kaiming_uniform", (3, 5, 2, 4000), gain=1.0)).max()
+    assert bound == pytest.approx(1 / np.sqrt(30), rel=1e-3)
 
 
 @pytest.mark.usefixtures("strict_jax")
@@ -87,8 +88,8 @@ def test_given_distributions_and_values():
     normal = draw("normal", SHAPE, mean=3.0, std=0.5)
     uniform = draw("uniform", SHAPE, low=-2.0, high=6.0)
 
-    assert (3.0, 0.5) == (pytest.approx(normal.mean(), abs=0.01), pytest.approx(normal.std(), rel=0.015))
-    assert (-2.0, 6.0) == (pytest.approx(uniform.min(), abs=0.01), pytest.approx(uniform.max(), abs=0.01))
+    assert [normal.mean(), normal.std()] == pytest.approx([3.0, 0.5], abs=0.01)
+    assert [uniform.min(), uniform.max()] == pytest.approx([-2.0, 6.0], abs=0.01)
 
 
 @pytest.mark.usefixtures("strict_jax")
@@ -108,8 +109,8 @@ def test_keys_decide():
 def test_fluctuation_is_replaced_when_compiling():
     fluctuation = INITIALISERS["fluctuation"]
 
-    assert ["fluctuation"] == [name for name, initialiser in INITIALISERS.items() if initialiser.compile_time]
-    assert {"rate": 0.01, "xi": 1.0} == {option.name: option.default for option in fluctuation.options}
+    assert [name for name, initialiser in INITIALISERS.items() if initialiser.compile_time] == ["fluctuation"]
+    assert {option.name: option.default for option in fluctuation.options} == {"rate": 0.01, "xi": 1.0}
 
 
 def test_fluctuating_weights_bring_the_potential_xi_deviations_below_threshold():
@@ -123,7 +124,7 @@ def test_fluctuating_weights_bring_the_potential_xi_deviations_below_threshold()
         v = v * np.exp(-dt / tau) + (rng.random(n) < rate * dt) @ weights
         if step > 1000:
             trace.append(v)
-    deviation = np.sqrt(np.mean(np.square(trace)))
+    deviation = np.sqrt(np.mean(np.var(trace, axis=0)))  # about each neuron's mean, which is 0 only on average
 
     assert 1.0 / deviation == pytest.approx(xi, rel=0.1)
 

@@ -71,7 +71,7 @@ def multilinear(spikes, dt):
 
 
 @pytest.mark.usefixtures("strict_jax")
-@pytest.mark.parametrize("spikes", list(itertools.product((0.0, 1.0), repeat=4)) + [(0.2, 0.0, 1.0, 0.7)])
+@pytest.mark.parametrize("spikes", [*itertools.product((0.0, 1.0), repeat=4), (0.2, 0.0, 1.0, 0.7)])
 def test_first_spike_time_and_its_gradient_are_those_of_the_multilinear_extension(spikes):
     dt, h = 0.5, 1e-4
     differences = []

@@ -48,7 +48,7 @@ CASES = [
     ("rate_target", (SPIKES,), {"target": 0.02}),
     ("confusion", (SAMPLES, LABEL), {}),
 ]  # fmt: skip
-IDS = [f"{name}-{'-'.join(f'{t.kind}{(T,) * t.time + (B,) * t.batch + t.shape}' for t in types)}" for name, types, _ in CASES]  # fmt: skip
+IDS = [f"{name}-{'-'.join(f'{t.kind}{t.shape}' for t in types)}" for name, types, _ in CASES]
 
 
 def runtime(function):
@@ -108,10 +108,9 @@ def test_single_precision_stays_single(name, types, options):
     if "weight" in given:
         given["weight"] = jnp.asarray(WEIGHT.astype(np.float32))
 
-    actual = runtime(function)(*operands, **options, **given)
+    actual = jax.eval_shape(lambda *x: runtime(function)(*x, **options, **given), *operands)
 
     assert jnp.float32 == actual.dtype
-    assert bool(jnp.all(jnp.isfinite(actual)))
 
 
 def test_no_function_lacks_a_case():

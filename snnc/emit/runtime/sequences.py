@@ -67,3 +67,23 @@ def truncate(state: Any, n: Array, length: int) -> Any:
     """The same state; every `length` steps the gradient through it is cut."""
     cut = n % length == 0
     return jax.tree.map(lambda s: jnp.where(cut, lax.stop_gradient(s), s), state)
+
+
+def carried(state: Array, weight: Array | None) -> Array:
+    """The mean of a carried state over the real samples of a batch, no gradient."""
+    if weight is None:
+        weight = jnp.ones(state.shape[0], state.dtype)
+    shaped = weight.reshape(-1, *(1 for _ in state.shape[1:]))
+    return lax.stop_gradient(jnp.sum(state * shaped, axis=0) / jnp.sum(weight))
+
+
+def sample_mean(values: Array, weight: Array) -> Array:
+    """The mean of one number a sample [B] over the samples with weight 1."""
+    return jnp.sum(values * weight) / jnp.sum(weight)
+
+
+def silent_fraction(spikes: Array, weight: Array) -> Array:
+    """The share of neurons that fire in no sample of the batch; spikes [T, B, ...]."""
+    counts = jnp.sum(jnp.abs(spikes), axis=0)
+    total = jnp.tensordot(weight, counts, axes=(0, 0))
+    return jnp.mean((total == 0).astype(spikes.dtype))

@@ -1,0 +1,43 @@
+"""From a file and a name to a compiled model, with its warnings shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from snnc.commands.console import show_findings
+
+if TYPE_CHECKING:
+    from snnc.pipeline import Compiled
+
+
+@dataclass(frozen=True, slots=True)
+class OpenModel:
+    """A compiled entry of a file; `run_name` names its run folder."""
+
+    compiled: Compiled
+    run_name: str
+
+
+def open_model(
+    file: Path,
+    name: str | None,
+    settings: tuple[tuple[str, str], ...] = (),
+    allow_extern: bool = False,
+    data_dir: Path | None = None,
+) -> OpenModel:
+    """Compile the entry `name` of `file` (its only one, without a name) and print warnings to stderr.
+
+    Raises:
+        CompileError: with every finding of the first phase that had any.
+    """
+    from snnc import pipeline
+
+    program = pipeline.load(file, allow_extern=allow_extern)
+    entry = pipeline.choose(program, name)
+    compiled = pipeline.compile_entry(program, entry, settings, data_dir)
+    show_findings(dict.fromkeys((*program.warnings, *compiled.warnings)))
+    chosen = entry.recipe if len(program.recipes) > 1 else entry.network if len(program.networks) > 1 else None
+    run_name = file.stem if chosen is None else f"{file.stem}-{chosen}"
+    return OpenModel(compiled, run_name)

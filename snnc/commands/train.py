@@ -1,0 +1,133 @@
+"""`snnc train`, `snnc eval` and `snnc data`: a recipe with its data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import typer
+
+from snnc.commands.console import findings_as_json, headline, number_text, print_json, say, say_dim
+from snnc.commands.opening import open_model
+from snnc.commands.options import AllowExtern, DataDir, EntryName, Json, ModelFile, Seed, Settings, parse_settings
+
+
+def train(
+    file: ModelFile,
+    name: EntryName = None,
+    settings: Settings = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs, instead of the recipe's.")] = None,
+    seed: Seed = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Batch size, instead of the recipe's.")] = None,
+    data_dir: DataDir = None,
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Run folder; runs/NAME where not given.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Start from these weights (.safetensors).", exists=True, dir_okay=False)
+    ] = None,
+    no_plots: Annotated[bool, typer.Option("--no-plots", help="Write no PNG files.")] = False,
+    allow_extern: AllowExtern = False,
+    as_json: Json = False,
+) -> None:
+    """Train a recipe, and evaluate its selected weights on the test split.
+
+    The run folder gets model.py, metrics.jsonl, weights.safetensors, result.json and plots.
+    With --json, the last line of stdout is one JSON object with the final metrics.
+    """
+    with findings_as_json(as_json):
+        overrides = parse_settings(settings)
+        model = open_model(file, name, overrides, allow_extern, data_dir)
+
+        from snnc.harness.runtime import prepare_runtime
+
+        say_dim(", ".join(prepare_runtime()))
+
+        from snnc.commands.progress import progress
+        from snnc.harness.records import TrainOptions
+        from snnc.harness.train import train as run_training
+
+        options = TrainOptions(
+            source=file,
+            folder=out or Path("runs") / model.run_name,
+            data_dir=data_dir,
+            epochs=epochs,
+            batch=batch,
+            seed=seed,
+            overrides=overrides,
+            weights=weights,
+            plots=not no_plots,
+        )
+        try:
+            with progress() as report:
+                result = run_training(model.compiled, options, report)
+        except KeyboardInterrupt:
+            say(f"interrupted; what was reached is in {options.folder}")
+            raise typer.Exit(130) from None
+    if as_json:
+        print_json(result.as_json())
+        return
+    for split, metrics in (("val", result.val), ("test", result.test)):
+        for metric, value in headline(metrics).items():
+            typer.echo(f"{split} {metric}: {number_text(value)}")
+    typer.echo(f"{result.seconds:.1f} s, weights of epoch {result.epoch} in {result.weights}")
+
+
+def evaluate(
+    file: ModelFile,
+    name: EntryName = None,
+    *,
+    weights: Annotated[Path, typer.Option(help="Weights to evaluate (.safetensors).", exists=True, dir_okay=False)],
+    split: Annotated[Literal["train", "val", "test"], typer.Option(help="Samples to evaluate on.")] = "test",
+    settings: Settings = None,
+    data_dir: DataDir = None,
+    allow_extern: AllowExtern = False,
+    as_json: Json = False,
+) -> None:
+    """Evaluate saved weights on one split of the recipe's data set."""
+    with findings_as_json(as_json):
+        model = open_model(file, name, parse_settings(settings), allow_extern, data_dir)
+
+        from snnc.harness.datasets import require_recipe
+        from snnc.harness.emitted import TrainableModule
+        from snnc.harness.load_module import load_module
+        from snnc.harness.run_folder import plain
+        from snnc.harness.runtime import prepare_runtime
+        from snnc.harness.simulate import evaluate_split
+
+        require_recipe(model.compiled, file)
+        prepare_runtime()
+        module = cast(TrainableModule, load_module(model.compiled.text))
+        metrics, samples = evaluate_split(module, model.compiled, file, data_dir, weights, split)
+    if as_json:
+        print_json({split: plain(metrics), "samples": samples, "weights": str(weights)})
+        return
+    typer.echo(f"{split}: {samples:,} samples")
+    for metric, value in metrics.items():
+        typer.echo(f"{metric}: {number_text(value)}" if metric in headline({metric: value}) else _quiet(metric, value))
+
+
+def export(
+    file: ModelFile,
+    name: EntryName = None,
+    *,
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.npz", dir_okay=False, help="File to write.")],
+    settings: Settings = None,
+    data_dir: DataDir = None,
+    allow_extern: AllowExtern = False,
+) -> None:
+    """Export the recipe's data set.
+
+    The file is what an emitted model trains on without snnc: python digits.py --data OUT.npz
+    """
+    model = open_model(file, name, parse_settings(settings), allow_extern, data_dir)
+
+    from snnc.harness.datasets import load_dataset
+
+    data = load_dataset(model.compiled, file, data_dir)
+    data.save_npz(out)
+    shapes = ", ".join(f"{field} {list(array.shape)}" for field, array in data.fields.items())
+    typer.echo(f"{out}: {shapes}")
+
+
+def _quiet(metric: str, value: object) -> str:
+    text = str(value)
+    return f"{metric}:\n{text}" if "\n" in text else f"{metric}: {float(text):.4g}"

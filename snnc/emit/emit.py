@@ -1,0 +1,68 @@
+"""Step plan and recipe to the text of one Python file."""
+
+from __future__ import annotations
+
+from snnc import model
+from snnc.emit.model_view import model_view
+from snnc.emit.neuron_view import one_line
+from snnc.emit.render import format_python, render
+from snnc.emit.runtime_source import pasted
+from snnc.emit.tensor_text import uses
+from snnc.emit.training_view import training_view
+from snnc.plan import StepPlan
+
+
+def emit(plan: StepPlan, recipe: model.Recipe | None, source: str) -> str:
+    """Return the emitted file; `source` is the name of the `.snn` file, without folders.
+
+    Two calls with equal plans give the same text.
+    """
+    terms = () if recipe is None else (recipe.loss, *recipe.penalties, *recipe.metrics)
+    ops = frozenset(uses(tuple(t.value for t in terms), "op:"))
+    steps = recipe.steps if recipe is not None else None
+    truncate = recipe.truncate if recipe is not None else None
+    view = model_view(plan, one_line(source).replace('"', "'").replace("\\", "/"), steps, truncate, ops)
+    training = None if recipe is None else training_view(plan, recipe)
+    views = {
+        "view": view,
+        "t": training,
+        "has_training": training is not None,
+        "recipe_constants": () if training is None else training.constants,
+    }
+    first = render("model.py.jinja", **views, imports=(), runtime=())
+    runtime = pasted(first)
+    body = render("model.py.jinja", **views, imports=(), runtime=runtime)
+    return format_python(render("model.py.jinja", **views, imports=imports_of(body), runtime=runtime))
+
+
+def imports_of(text: str) -> tuple[str, ...]:
+    """Return the import lines that `text` needs, sorted as isort sorts them.
+
+    >>> imports_of("x = jnp.zeros(3)")
+    ('import jax.numpy as jnp',)
+    """
+    lines = []
+    if "argparse." in text:
+        lines.append("import argparse")
+    abstract = [name for name in ("Callable", "Iterator", "Mapping") if f"{name}[" in text]
+    if abstract:
+        lines.append(f"from collections.abc import {', '.join(abstract)}")
+    if "@partial(" in text or "partial(" in text:
+        lines.append("from functools import partial")
+    typing = [name for name in ("Any", "NamedTuple") if name in text]
+    if typing:
+        lines.append(f"from typing import {', '.join(typing)}")
+    if lines:
+        lines.append("")
+    if "jax." in text:
+        lines.append("import jax")
+    if "jnp." in text:
+        lines.append("import jax.numpy as jnp")
+    if "np." in text.replace("jnp.", ""):
+        lines.append("import numpy as np")
+    if "optax." in text:
+        lines.append("import optax")
+    from_jax = [name for name in ("Array", "lax") if name in text.replace("jax.lax", "")]
+    if from_jax:
+        lines.append(f"from jax import {', '.join(from_jax)}")
+    return tuple(lines)

@@ -1,0 +1,139 @@
+"""`snnc explain FILE`: what the compiler knows of a model without running it, as text and LaTeX."""
+
+from __future__ import annotations
+
+from math import prod
+
+from snnc import model
+from snnc.emit.latex import latex_text
+from snnc.emit.neuron_view import place
+from snnc.emit.parameters import stored_buffers, stored_parameters
+from snnc.emit.pytext import python_text
+from snnc.expr import Expr
+from snnc.ops.memory import Delay
+from snnc.plan import Assign, Body, Fire, Integrate, StepPlan
+from snnc.semantics.expressions import constant
+from snnc.semantics.parameters import parameter_values
+
+
+def explain_plan(plan: StepPlan, recipe: model.Recipe | None) -> str:
+    """Return the discrete update of each neuron type, sizes, delays, parameters and the schedule."""
+    network = plan.network
+    lines = [f"network {network.name}, dt = {network.dt:g} ms"]
+    if recipe is not None and recipe.steps is not None:
+        lines.append(f"{recipe.steps} steps a sample ({recipe.steps * network.dt:g} ms)")
+    for node in network.inputs:
+        lines.append(f"  input {node.name} : {node.kind}{list(node.shape)}")
+    for body in plan.types:
+        lines += ["", *_body(body, plan)]
+    lines += ["", "parameters"]
+    total = 0
+    for stored in stored_parameters(plan):
+        total += prod(stored.shape)
+        lines.append(f"  {stored.name:<32} {list(stored.shape)!s:<16} {prod(stored.shape):>10,}")
+    lines.append(f"  {'all':<49} {total:>10,}")
+    for stored in stored_buffers(plan):
+        lines.append(f"  {stored.name:<32} {list(stored.shape)!s:<16} not trained")
+    delays = [op for op in network.operations if isinstance(op.op, Delay)]
+    if delays:
+        lines += ["", "delays"]
+        lines += [f"  {op.name}: {getattr(op.op, 'steps', 0)} steps  ({place(op.span)})" for op in delays]
+    direct = _direct(network)
+    if direct:
+        lines += ["", "depends on dt"]
+        lines += [f"  {text}" for text in direct]
+    lines += ["", "schedule"]
+    for group in plan.groups:
+        names = ", ".join(node.name for node in group.nodes)
+        if group.loop:
+            lines.append(f"  one time loop over the cycle {names}")
+        elif isinstance(group.nodes[0], model.Layer):
+            lines.append(f"  time loop of {names}")
+        else:
+            lines.append(f"  {names}, over all steps at once")
+    return "\n".join(lines) + "\n"
+
+
+def _body(body: Body, plan: StepPlan) -> list[str]:
+    layers = [layer for layer in plan.network.layers if plan.body(layer.name) is body]
+    sizes = ", ".join(f"{layer.name}{list(layer.shape)}" for layer in layers)
+    lines = [f"{body.neuron.name} ({place(body.neuron.span)}): {sizes}", f"  method: {body.method}"]
+    for coefficient in body.coefficients:
+        value = coefficient.value
+        lines.append(f"  {coefficient.target} = {_plain(value)}")
+        for layer in layers:
+            number = constant(value, parameter_values(layer.neuron.params, plan.network.dt))
+            if number is not None:
+                lines.append(f"      {layer.name}: {number:.6g}")
+    lines.append("  each step:")
+    latex = []
+    for statement in body.statements:
+        match statement:
+            case Assign(target, value):
+                lines.append(f"    {target} <- {_plain(value)}")
+                latex.append(rf"{latex_text_name(target)} &\leftarrow {latex_text(value)}")
+            case Fire(target, condition, margin, surrogate):
+                name = surrogate.function.name if surrogate is not None else "none"
+                lines.append(f"    {target} <- 1 if {_plain(condition)}; surrogate {name} at {_plain(margin)}")
+                latex.append(rf"{latex_text_name(target)} &\leftarrow \Theta\!\left({latex_text(margin)}\right)")
+            case Integrate(targets, slopes):
+                for target, slope in zip(targets, slopes, strict=True):
+                    lines.append(f"    {target}' = {_plain(slope)}")
+                    latex.append(rf"\dot{{{latex_text_name(target)}}} &= {latex_text(slope)}")
+    lines += ["  as LaTeX:", r"    \begin{aligned}"]
+    lines += [f"      {line} \\\\" for line in latex]
+    lines.append(r"    \end{aligned}")
+    for use in {
+        s.surrogate.function.name: s.surrogate for s in body.statements if isinstance(s, Fire) and s.surrogate
+    }.values():
+        peak, half, area = surrogate_facts(use, parameter_values(body.neuron.params, plan.network.dt))
+        lines.append(f"  surrogate {use.function.name}: peak {peak:.4g}, half-width {half:.4g}, area {area:.4g}")
+    return lines
+
+
+def latex_text_name(name: str) -> str:
+    """Return a name as LaTeX."""
+    from snnc.emit.latex import latex_name
+
+    return latex_name(name)
+
+
+def surrogate_facts(use: model.SurrogateUse, values: dict[str, float]) -> tuple[float, float, float]:
+    """Return peak, half-width at half the peak, and area over [-1000, 1000], computed numerically."""
+    import numpy as np
+
+    from snnc.interp import evaluate
+
+    args = {f: constant(a, values) or 0.0 for f, a in zip(use.function.formals[1:], use.args, strict=True)}
+    inner = np.sinh(np.linspace(-np.arcsinh(1e6), np.arcsinh(1e6), 400_001)) / 1e3
+    value = np.broadcast_to(evaluate(use.function.body, {use.function.formals[0]: inner, **args}), inner.shape)
+    peak = float(value.max())
+    above = np.abs(inner[value >= peak / 2])
+    return peak, float(above.max()), float(np.sum((value[1:] + value[:-1]) / 2 * np.diff(inner)))
+
+
+def _plain(expr: Expr) -> str:
+    text = python_text(expr).replace("jnp.", "").replace("lax.stop_gradient", "detach").replace("jax.nn.", "")
+    return text.replace("**", "^")
+
+
+def _direct(network: model.Network) -> list[str]:
+    """Name real signals that end in an event port: a jump in every step, so that dt matters."""
+    found = []
+    for layer in network.layers:
+        kinds = {port.name: port.kind for port in layer.neuron.ports}
+        for port, signals in layer.ports:
+            if kinds[port] != "event":
+                continue
+            for signal in signals:
+                origin = _origin(signal, network)
+                if isinstance(origin, model.Input) and origin.kind != "spikes":
+                    found.append(
+                        f"{layer.name}.{port}: {origin.name} is real and jumps it in every step (direct coding)"
+                    )
+    return found
+
+
+def _origin(signal: model.Signal, network: model.Network) -> model.Node:
+    node = network.node(signal.node)
+    return _origin(node.sources[0], network) if isinstance(node, model.OpNode) else node

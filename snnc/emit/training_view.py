@@ -1,0 +1,290 @@
+"""A recipe as the strings that `training.py.jinja` prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from snnc import model
+from snnc.emit.model_view import signals_spelling
+from snnc.emit.names import field_name, identifier, stream_number
+from snnc.emit.neuron_view import one_line, place
+from snnc.emit.parameters import Stored, stored_parameters
+from snnc.emit.pytext import number_text
+from snnc.emit.tensor_text import TensorPrinter, uses
+from snnc.ops.encoders import ENCODERS, TRANSFORMS
+from snnc.plan import StepPlan
+from snnc.semantics.tensors import signal_names
+from snnc.units import ONE
+
+
+@dataclass(frozen=True, slots=True)
+class TermView:
+    """One commented line of `objective`."""
+
+    comment: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class MetricView:
+    """One entry of the metrics."""
+
+    name: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingView:
+    """All that `training.py.jinja` may mention besides the model."""
+
+    recipe: str
+    data: str
+    encode_lines: tuple[str, ...]
+    input_values: str
+    reads_outputs: bool
+    output_lines: tuple[str, ...]
+    terms: tuple[TermView, ...]
+    total: str
+    metrics: tuple[MetricView, ...]
+    optimizer_text: str
+    optimizer_lines: tuple[str, ...]
+    run_stream: int
+    params_stream: int
+    buffers_stream: int
+    constants: tuple[str, ...]
+
+
+def training_view(plan: StepPlan, recipe: model.Recipe) -> TrainingView:
+    """Return the view of a recipe for its network."""
+    network = plan.network
+    printer = _printer(network, recipe)
+    terms = (recipe.loss, *recipe.penalties)
+    every = (*terms, *recipe.metrics)
+    read = uses(tuple(t.value for t in every), "output:")
+    optimizer = recipe.optimizer
+    return TrainingView(
+        recipe=recipe.name,
+        data=_docstring(recipe.data.span.text),
+        encode_lines=_encode_lines(network, recipe),
+        input_values=", ".join(f"{field_name(i.name)}={identifier(i.name)}" for i in network.inputs),
+        reads_outputs=bool(read),
+        output_lines=tuple(f"{identifier(name)} = outputs.{field_name(name)}" for name in read),
+        terms=tuple(_term(term, printer) for term in terms),
+        total=" + ".join(term.name for term in terms),
+        metrics=_metrics(network, recipe, printer),
+        optimizer_text=_docstring(_optimizer_text(optimizer)),
+        optimizer_lines=_optimizer_lines(optimizer, recipe, stored_parameters(plan)),
+        run_stream=stream_number("run"),
+        params_stream=stream_number("params"),
+        buffers_stream=stream_number("buffers"),
+        constants=(
+            f'RECIPE = "{recipe.name}"',
+            f"EPOCHS = {recipe.epochs}",
+            f"BATCH = {recipe.batch}",
+            f"SEED = {recipe.seed}",
+            f"SELECT: str | None = {_quoted(recipe.select.metric if recipe.select else None)}",
+            f"SELECT_MAX = {recipe.select.largest if recipe.select else True}",
+            f"START: str | None = {_quoted(recipe.start)}",
+        ),
+    )
+
+
+def _quoted(text: str | None) -> str:
+    return "None" if text is None else f'"{text}"'
+
+
+def _docstring(text: str) -> str:
+    cleaned = one_line(text).replace("\\", "\\\\").replace('"', "'")
+    return cleaned if len(cleaned) <= 80 else cleaned[:77] + "..."
+
+
+def _printer(network: model.Network, recipe: model.Recipe) -> TensorPrinter:
+    types = {var: type_ for var, type_ in signal_names(network).values()}
+    types |= {f"output:{o.name}": o.type for o in network.outputs}
+    fields = recipe.data.fields or (model.Field("label", (), False, "class", None),)
+    for field in fields:
+        shape = field.shape or ()
+        shape = shape[1:] if field.time else shape
+        types[f"field:{field.name}"] = model.TensorType(field.time, True, shape, ONE, field.kind)
+    whole = signals_spelling(network)
+    timed = {field.name for field in fields if field.time}
+
+    def spell(var: str) -> str:
+        kind, _, name = var.partition(":")
+        if kind == "field" and name in timed:
+            return f'jnp.moveaxis(jnp.asarray(fields["{name}"], float), 1, 0)'
+        if kind == "field" and name != "label":
+            return f'jnp.asarray(fields["{name}"], float)'
+        return whole(var)
+
+    return TensorPrinter(spell, types, {}, "(DT * jnp.arange(1, steps + 1))[:]")
+
+
+def _encode_lines(network: model.Network, recipe: model.Recipe) -> tuple[str, ...]:
+    data = recipe.data
+    lines: list[str] = []
+    known = {f.name: f for f in data.fields or ()}
+    others = [f for f in data.fields or () if f.name != "label"]
+    for node in network.inputs:
+        name = identifier(node.name)
+        field = known.get(node.name) or (others[0] if len(others) == 1 else None)
+        timed = field.time if field is not None else data.encoder is None and bool(network.layers)
+        lines.append(f'{name} = jnp.asarray(batch["{node.name}"], float)')
+        for transform in data.transforms:
+            spec = TRANSFORMS[transform.name]
+            options = "".join(f", {k}={_value(v)}" for k, v in transform.args)
+            extras = "".join(f", {e}={2 if timed else 1}" for e in spec.extras)
+            lines.append(f"{name} = {spec.runtime}({name}{options}{extras})")
+        if data.encoder is None:
+            moved = f"jnp.moveaxis({name}, 1, 0)" if timed else f"{name}[None]"
+            lines.append(f"{name} = {moved}")
+            continue
+        encoder = ENCODERS[data.encoder.name]
+        arguments = dict(data.encoder.args)
+        options = "".join(f", {k}={_value(arguments[k])}" for k in encoder.arguments)
+        stream = stream_number(f"{node.name}.{encoder.name}")
+        key = f"per_sample(stream(key, {stream}), batch['sample'])"
+        steps = f"{name}.shape[1]" if encoder.steps is None else str(recipe.steps)
+        lines.append(f"{name} = {encoder.runtime}({name}, {key}, steps={steps}, dt=DT{options})")
+    return tuple(lines)
+
+
+def _value(value: model.Value) -> str:
+    if isinstance(value, bool | str):
+        return repr(value)
+    assert isinstance(value, int | float), value
+    return number_text(float(value))
+
+
+def _scalar(term: model.Term, printer: TensorPrinter) -> str:
+    text = printer.text(term.value)
+    return f"sample_mean({text}, weight)" if term.type.batch else text
+
+
+def _term(term: model.Term, printer: TensorPrinter) -> TermView:
+    what = "loss = " if term.name == "loss" else "penalty "
+    return TermView(f"{what}{one_line(term.text)}  ({place(term.span)})", f"{term.name} = {_scalar(term, printer)}")
+
+
+def _metrics(network: model.Network, recipe: model.Recipe, printer: TensorPrinter) -> tuple[MetricView, ...]:
+    metrics = [MetricView(term.name, term.name) for term in recipe.penalties]
+    metrics += [MetricView(term.name, _scalar(term, printer)) for term in recipe.metrics]
+    for layer in network.layers:
+        if layer.neuron.spikes:
+            spike = f"signals.{field_name(layer.name)}.spike"
+            metrics.append(MetricView(f"rate.{layer.name}", f"firing_rate({spike}, weight=weight, dt=DT)"))
+            metrics.append(MetricView(f"silent.{layer.name}", f"silent_fraction({spike}, weight)"))
+    return tuple(metrics)
+
+
+# ---- the optimiser -----------------------------------------------------------------
+
+
+def _optimizer_text(optimizer: model.Optimizer) -> str:
+    return f"{optimizer.name}, learning rate {_schedule_words(optimizer.lr)}."
+
+
+def _schedule_words(lr: model.Value) -> str:
+    if isinstance(lr, model.Call):
+        args = ", ".join(
+            f"{k} = {v.number('count'):g} {v.name}" if isinstance(v, model.Call) else f"{k} = {v:g}"
+            for k, v in lr.args
+            if isinstance(v, model.Call | int | float)
+        )
+        return f"{lr.name}({args})"
+    return f"{lr:g}" if isinstance(lr, int | float) else str(lr)
+
+
+def _optimizer_lines(optimizer: model.Optimizer, recipe: model.Recipe, params: tuple[Stored, ...]) -> tuple[str, ...]:
+    """One transformation for each set of parameters that is treated alike."""
+    chosen: dict[str, str] = {}  # parameter -> label
+    rules: dict[str, str] = {}  # label -> text of its transformation
+    for param in params:
+        label, text = _rule(optimizer, recipe, param)
+        chosen[param.field] = label
+        rules[label] = text
+    lines: list[str] = []
+    if len(rules) <= 1:
+        body = next(iter(rules.values()), _method(optimizer, optimizer.lr, 0.0))
+    else:
+        parts = ", ".join(f'"{label}": {text}' for label, text in rules.items())
+        labels = ", ".join(f'{field}="{label}"' for field, label in chosen.items())
+        lines.append(f"labels = Params({labels})")
+        lines.append(f"rules = {{{parts}}}")
+        body = "optax.partition(rules, labels)"
+    before = []
+    if optimizer.clip_value is not None:
+        before.append(f"optax.clip({number_text(optimizer.clip_value)})")
+    if optimizer.clip_norm is not None:
+        before.append(f"optax.clip_by_global_norm({number_text(optimizer.clip_norm)})")
+    whole = f"optax.chain({', '.join([*before, body])})" if before else body
+    return (*lines, f"return {whole}")
+
+
+def _rule(optimizer: model.Optimizer, recipe: model.Recipe, param: Stored) -> tuple[str, str]:
+    """Weight decay acts on weights of operations, never on parameters of neurons, unless a group says so."""
+    if any(fnmatchcase(param.name, pattern) for pattern in recipe.freeze):
+        return "frozen", "optax.set_to_zero()"
+    lr = optimizer.lr
+    decay = optimizer.weight_decay if param.decays else 0.0
+    label = "weights" if param.decays or optimizer.weight_decay == 0 else "neurons"
+    for k, group in enumerate(optimizer.groups, 1):
+        if fnmatchcase(param.name, group.pattern):
+            lr = group.lr if group.lr is not None else lr
+            decay = group.weight_decay if group.weight_decay is not None else decay
+            label = f"group_{k}" if label == "weights" else f"group_{k}_neurons"
+    return label, _method(optimizer, lr, decay)
+
+
+def _method(optimizer: model.Optimizer, lr: model.Value, decay: float) -> str:
+    options = dict(optimizer.options)
+    rate = schedule_text(lr)
+    named = {k: number_text(v) for k, v in options.items()}
+    function = optimizer.name
+    if optimizer.name in ("adamw", "lion"):
+        named["weight_decay"] = number_text(decay)
+    if optimizer.name == "momentum":
+        function = "sgd"
+        named = {"momentum": named["momentum"], "nesterov": repr(bool(options["nesterov"]))}
+    text = f"optax.{function}({', '.join([rate, *(f'{k}={v}' for k, v in named.items())])})"
+    if decay and optimizer.name not in ("adamw", "lion"):
+        return f"optax.chain(optax.add_decayed_weights({number_text(decay)}), {text})"
+    return text
+
+
+def schedule_text(lr: model.Value) -> str:
+    """Return a learning rate as a number or an optax schedule over updates."""
+    if not isinstance(lr, model.Call):
+        assert isinstance(lr, int | float), lr
+        return number_text(float(lr))
+    peak = number_text(lr.number("lr"))
+    total = "epochs * updates_per_epoch"
+    match lr.name:
+        case "constant":
+            return peak
+        case "exponential":
+            return f"optax.exponential_decay({peak}, {_updates(lr.get('every'))}, {number_text(lr.number('decay'))})"
+        case "step":
+            every, factor = _updates(lr.get("every")), number_text(lr.number("factor"))
+            return f"optax.exponential_decay({peak}, {every}, {factor}, staircase=True)"
+        case "cosine":
+            end = number_text(lr.number("end"))
+            if isinstance(lr.get("warmup"), model.Call):
+                warmup = _updates(lr.get("warmup"))
+                return f"optax.warmup_cosine_decay_schedule(0.0, {peak}, {warmup}, {total}, {end})"
+            alpha = number_text(lr.number("end") / lr.number("lr"))
+            return f"optax.cosine_decay_schedule({peak}, {total}, {alpha})"
+        case "onecycle":
+            return f"optax.cosine_onecycle_schedule({total}, {peak})"
+        case "warmup":
+            return f"optax.linear_schedule(0.0, {peak}, {_updates(lr.get('over'))})"
+    raise AssertionError(lr.name)
+
+
+def _updates(time: model.Value) -> str:
+    assert isinstance(time, model.Call), time
+    count = time.number("count")
+    if time.name == "updates":
+        return repr(round(count))
+    return f"round({number_text(count)} * updates_per_epoch)"

@@ -1,0 +1,263 @@
+"""The meaning of the step plan in NumPy (float64): the oracle of the tests, and what `explain` measures with.
+
+It computes one step after the other, as language.md says, and knows nothing of schedules, loops or emitted text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnc import model
+from snnc.expr import Apply, Expr, Num, Var
+from snnc.functions import FUNCTIONS
+from snnc.ops.memory import Delay, Dropout
+from snnc.plan import Assign, Body, Fire, Integrate, StepPlan
+
+Array = NDArray[np.float64]
+Values = dict[str, Any]
+
+
+def evaluate(expr: Expr, values: Mapping[str, Any]) -> Any:
+    """Return the value of a resolved expression."""
+    match expr:
+        case Num(value):
+            return value
+        case Var(name):
+            return values[name]
+        case Apply("expm", args):
+            return flow_matrix(int(float(expr.attr("n") or 0)), [evaluate(a, values) for a in args])
+        case Apply("entry", (table,)):
+            row, column = (int(float(expr.attr(k) or 0)) for k in ("row", "column"))
+            return evaluate(table, values)[..., row, column]
+        case Apply("if" | "where", (test, then, other)):
+            with np.errstate(all="ignore"):  # the branch not taken may be anything
+                return np.where(evaluate(test, values), evaluate(then, values), evaluate(other, values))
+        case Apply(fn, args):
+            return FUNCTIONS[fn].value(*(evaluate(arg, values) for arg in args))
+
+
+def flow_matrix(n: int, entries: list[Any]) -> Array:
+    """exp(M) with the integral of exp beside it (Van Loan 1978), by scaling, a Taylor series and squaring."""
+    cells = np.broadcast_arrays(*(np.asarray(e, float) for e in entries))
+    matrix = np.stack(cells, -1).reshape(*cells[0].shape, n, n)
+    unit = np.broadcast_to(np.eye(n), matrix.shape)
+    upper = np.concatenate([matrix, unit], -1)
+    block = np.concatenate([upper, np.zeros_like(upper)], -2)
+    squarings = max(0, int(np.ceil(np.log2(max(1e-30, np.abs(block).sum(-1).max())))) + 4)
+    scaled = block / 2.0**squarings
+    total = np.broadcast_to(np.eye(2 * n), block.shape).copy()
+    term = total.copy()
+    for order in range(1, 19):
+        term = term @ scaled / order
+        total = total + term
+    for _ in range(squarings):
+        total = total @ total
+    return total
+
+
+def parameter_numbers(neuron: model.Neuron, dt: float, given: Mapping[str, Any]) -> Values:
+    """Return the value of every parameter: `given` (trained or drawn) first, else from its expression."""
+    values: Values = {"dt": dt}
+    for param in neuron.params:
+        if param.name in given:
+            values[param.name] = np.asarray(given[param.name], float)
+        else:
+            assert not isinstance(param.value, model.Drawn), f"{param.name} is drawn: its value must be given"
+            values[param.name] = evaluate(param.value, values)
+    return values
+
+
+def body_constants(body: Body, dt: float, given: Mapping[str, Any]) -> Values:
+    """Return parameters and coefficients of a body."""
+    values = parameter_numbers(body.neuron, dt, given)
+    for coefficient in body.coefficients:
+        values[coefficient.target] = evaluate(coefficient.value, values)
+    return values
+
+
+def start_body(body: Body, constants: Values, shape: tuple[int, ...], given: Mapping[str, Any]) -> Values:
+    """Return the slots before the first step; drawn ones must be `given`."""
+    state: Values = {}
+    for slot in body.slots:
+        if slot.name in given:
+            state[slot.name] = np.broadcast_to(np.asarray(given[slot.name], float), shape).copy()
+        else:
+            assert not isinstance(slot.init, model.Drawn), f"{slot.name} is drawn: its value must be given"
+            state[slot.name] = np.broadcast_to(evaluate(slot.init, {**constants, **state}), shape).astype(float)
+    return state
+
+
+def step_body(body: Body, constants: Values, state: Values, ports: Values) -> tuple[Values, Values]:
+    """Run one step; return the next slots and the published signals."""
+    values = {**constants, **state, **ports}
+    for statement in body.statements:
+        match statement:
+            case Assign(target, value):
+                values[target] = evaluate(value, values)
+            case Fire(target, condition, _, _):
+                values[target] = np.asarray(evaluate(condition, values)).astype(float)
+            case Integrate(targets, slopes, method, substeps):
+                start = [values[t] for t in targets]
+                end = _METHODS[method](targets, slopes, values, start, constants["dt"] / substeps, substeps)
+                values.update(zip(targets, end, strict=True))
+    shape = next(iter(state.values())).shape if state else ()
+    after = {slot.name: np.broadcast_to(values[slot.name], shape).astype(float) for slot in body.slots}
+    return after, {p.name: values[p.variable] for p in body.published}
+
+
+def _slopes(targets: tuple[str, ...], slopes: tuple[Expr, ...], values: Values, at: list[Any]) -> list[Any]:
+    local = {**values, **dict(zip(targets, at, strict=True))}
+    return [evaluate(slope, local) for slope in slopes]
+
+
+def _euler(targets: Any, slopes: Any, values: Values, x: list[Any], h: float, n: int) -> list[Any]:
+    for _ in range(n):
+        x = [a + h * k for a, k in zip(x, _slopes(targets, slopes, values, x), strict=True)]
+    return x
+
+
+def _rk2(targets: Any, slopes: Any, values: Values, x: list[Any], h: float, n: int) -> list[Any]:
+    for _ in range(n):
+        first = _slopes(targets, slopes, values, x)
+        middle = [a + h / 2 * k for a, k in zip(x, first, strict=True)]
+        x = [a + h * k for a, k in zip(x, _slopes(targets, slopes, values, middle), strict=True)]
+    return x
+
+
+def _rk4(targets: Any, slopes: Any, values: Values, x: list[Any], h: float, n: int) -> list[Any]:
+    def moved(k: list[Any], share: float) -> list[Any]:
+        return [a + share * h * b for a, b in zip(x, k, strict=True)]
+
+    for _ in range(n):
+        k1 = _slopes(targets, slopes, values, x)
+        k2 = _slopes(targets, slopes, values, moved(k1, 0.5))
+        k3 = _slopes(targets, slopes, values, moved(k2, 0.5))
+        k4 = _slopes(targets, slopes, values, moved(k3, 1.0))
+        x = [a + h / 6 * (p + 2 * q + 2 * r + s) for a, p, q, r, s in zip(x, k1, k2, k3, k4, strict=True)]
+    return x
+
+
+_METHODS = {"euler": _euler, "rk2": _rk2, "rk4": _rk4}
+
+
+# ---- networks -------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Recording:
+    """Signals of a run by dotted name (`h.spike`, `h.v.pre`, an operation's path), each [T, B, ...]."""
+
+    steps: list[dict[str, Array]] = field(default_factory=list)
+
+    def __getitem__(self, name: str) -> Array:
+        return np.stack([step[name] for step in self.steps])
+
+
+def run_network(
+    plan: StepPlan,
+    inputs: Mapping[str, Array],
+    weights: Mapping[str, Array],
+    *,
+    given: Mapping[str, Any] | None = None,
+    chances: Mapping[str, Array] | None = None,
+    masks: Mapping[str, Array] | None = None,
+) -> Recording:
+    """Run a network step by step.
+
+    `inputs` are [T, B, ...] by name; `weights` the arrays of operations by path (`pixels_h.dense.w`); `given` the values of
+    trained and drawn parameters and drawn states by dotted name; `chances` uniform numbers [T, B, ...] for layers with
+    escape noise; `masks` dropout masks [B, ...] by path (1 without).
+    """
+    network, given = plan.network, given or {}
+    steps, batch = next(iter(inputs.values())).shape[:2]
+    layers = {layer.name: layer for layer in network.layers}
+    own = {n: {k.split(".", 1)[1]: v for k, v in given.items() if k.split(".")[0] == n} for n in layers}
+    constants = {n: body_constants(plan.body(n), network.dt, own[n]) for n in layers}
+    states = {n: start_body(plan.body(n), constants[n], (batch, *layers[n].shape), own[n]) for n in layers}
+    past = _before(plan, states, weights, batch)
+    recording = Recording()
+    history: list[dict[str, Array]] = []
+    for n in range(steps):
+        now: dict[str, Array] = {name: np.asarray(x[n], float) for name, x in inputs.items()}
+        for node in plan.order:
+            if isinstance(node, model.Layer):
+                _layer_step(node, plan, constants, states, now, chances or {}, n)
+            elif isinstance(node.op, Delay):
+                _delay_step(node, node.op, now, history, past, n)
+            else:
+                now[node.name] = _operate(node, now, weights, masks or {})
+        history.append(now)
+        recording.steps.append(now)
+    return recording
+
+
+def _signal(signal: model.Signal) -> str:
+    name = f"{signal.node}.{signal.name}" if signal.name else signal.node
+    return f"{name}.pre" if signal.pre else name
+
+
+def _layer_step(
+    node: model.Layer,
+    plan: StepPlan,
+    constants: Mapping[str, Values],
+    states: dict[str, Values],
+    now: dict[str, Array],
+    chances: Mapping[str, Array],
+    n: int,
+) -> None:
+    ports: Values = {}
+    for port, signals in node.ports:
+        total = now[_signal(signals[0])]
+        for signal in signals[1:]:
+            total = total + now[_signal(signal)]
+        ports[port] = total
+    if node.name in chances:
+        ports["chance"] = chances[node.name][n]
+    states[node.name], published = step_body(plan.body(node.name), constants[node.name], states[node.name], ports)
+    now.update({f"{node.name}.{name}": value for name, value in published.items()})
+
+
+def _delay_step(
+    node: model.OpNode,
+    op: Delay,
+    now: dict[str, Array],
+    history: list[dict[str, Array]],
+    past: Mapping[str, Array],
+    n: int,
+) -> None:
+    source = _signal(node.sources[0])
+    if op.steps == 0:
+        now[node.name] = now[source]
+    else:
+        now[node.name] = history[n - op.steps][source] if n >= op.steps else past[source]
+
+
+def _operate(
+    node: model.OpNode, now: Mapping[str, Array], weights: Mapping[str, Array], masks: Mapping[str, Array]
+) -> Array:
+    own = {w.name: np.asarray(weights[f"{node.name}.{w.name}"], float) for w in node.op.weights()}
+    if isinstance(node.op, Dropout):
+        own["mask"] = masks.get(node.name, np.ones(()))
+    return np.asarray(node.op.value(now[_signal(node.sources[0])], own))
+
+
+def _before(plan: StepPlan, states: Mapping[str, Values], weights: Mapping[str, Array], batch: int) -> dict[str, Array]:
+    """The signals before the first step: spikes and inputs are 0, states have their initial value."""
+    now: dict[str, Array] = {i.name: np.zeros((batch, *i.shape)) for i in plan.network.inputs}
+    for layer in plan.network.layers:
+        zero = np.zeros((batch, *layer.shape))
+        now |= {f"{layer.name}.{s}": zero for s in ("spike", *(p.name for p in layer.neuron.ports))}
+        for state in layer.neuron.states:
+            now[f"{layer.name}.{state.name}"] = now[f"{layer.name}.{state.name}.pre"] = states[layer.name][state.name]
+    left = [node for node in plan.network.operations]
+    while left:
+        node = next(n for n in left if _signal(n.sources[0]) in now)
+        source = now[_signal(node.sources[0])]
+        now[node.name] = source if isinstance(node.op, Delay) else _operate(node, now, weights, {})
+        left.remove(node)
+    return now

@@ -1,0 +1,188 @@
+"""Resolves a `data` line: the source with its arguments, transforms, and the encoder that makes sequences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from snnc import model
+from snnc.diagnostics import Code, CompileError, Findings, did_you_mean
+from snnc.harness.data.arguments import check_arguments
+from snnc.harness.data.sources import SOURCES
+from snnc.ops.encoders import ENCODERS, TRANSFORMS
+from snnc.ops.options import Choice, Option
+from snnc.semantics.expressions import Scope, constant, resolve, resolve_as
+from snnc.semantics.modules import Module, name_span
+from snnc.syntax import nodes
+
+# Sources and steps of the language that are not built yet.
+NOT_YET = (
+    "events", "shd", "ssc", "folder", "cue_accumulation", "reward_task", "xor", "bin", "window", "constant_current", "ucr",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A resolved data set with the number of steps that its encoder makes (None: as long as its fields)."""
+
+    data: model.DataSet
+    steps: int | None
+
+
+def resolve_data(item: nodes.Data, home: Module, dt: float, findings: Findings) -> Pipeline | None:
+    """Return the data set of `item` for a network with step `dt`; None after a finding."""
+    scope = Scope({}, home, findings, f"in data `{item.name}`")
+    first, *rest = item.nodes
+    if isinstance(first, nodes.Name):
+        findings.add(
+            Code.WRONG_KIND, first.span, f"`{first.text}` is no data source",
+            help=f"a source is called with brackets, as in `{first.text if first.text in SOURCES else 'digits'}(…)`",
+        )  # fmt: skip
+        return None
+    source = _source(first, home, scope)
+    transforms: list[model.Call] = []
+    encoder: model.Call | None = None
+    for node in rest:
+        call = node if isinstance(node, nodes.Instance) else nodes.Instance(node, None, (), span=node.span)
+        name = call.func.text
+        if encoder is not None:
+            findings.add(
+                Code.BAD_SETTING, call.span, f"`{name}` stands after the encoder", help="the encoder comes last"
+            )
+            return None
+        if name in TRANSFORMS:
+            transforms.append(_options(call, TRANSFORMS[name].options, scope))
+        elif name in ENCODERS:
+            encoder = _options(call, ENCODERS[name].options, scope)
+            wrong = ENCODERS[name].refuse({k: v for k, v in encoder.args if isinstance(v, float | bool | str)})
+            if wrong is not None and not findings.errors:
+                findings.add(Code.BAD_VALUE, call.span, f"`{name}`: {wrong}", help=ENCODERS[name].doc)
+        else:
+            _unknown(call, [*TRANSFORMS, *ENCODERS], "data step", home, findings)
+            return None
+    if source is None or findings.errors:
+        return None
+    fields = _fields(source)
+    data = model.DataSet(item.name, source, tuple(transforms), encoder, fields, name_span(item))
+    steps = None
+    if encoder is not None:
+        rule = ENCODERS[encoder.name].steps
+        steps = None if rule is None else rule(plain_options(encoder), dt)
+    return Pipeline(data, steps)
+
+
+def _source(call: nodes.Instance, home: Module, scope: Scope) -> model.Call | None:
+    spec = SOURCES.get(call.func.text)
+    if spec is None:
+        _unknown(call, list(SOURCES), "data source", home, scope.findings)
+        return None
+    names = [argument.name for argument in spec.signature]
+    given: dict[str, object] = {}
+    positional = iter(names)
+    for arg in call.args:
+        name = arg.name if arg.name is not None else next(positional, None)
+        if name is None:
+            scope.findings.add(
+                Code.UNKNOWN_ARGUMENT, arg.span, f"`{spec.name}` takes {len(names)} arguments", help="take this one out"
+            )
+            return None
+        given[name] = plain_value(arg.value, scope)
+    try:
+        values = check_arguments(spec.name, spec.signature, given, call.span)
+    except CompileError as error:
+        for finding in error.diagnostics:
+            arg = next((a for a in call.args if a.name and f"`{a.name}`" in finding.message), None)
+            scope.findings.items.append(finding if arg is None else replace(finding, span=arg.span))
+        return None
+    return model.Call(spec.name, tuple(values.items()), call.span)
+
+
+def plain_value(expr: nodes.Expr, scope: Scope) -> model.Value:
+    """Return an argument of a source as plain data: number, word, path or truth."""
+    match expr:
+        case nodes.String(value) | nodes.Bool(value):
+            return value
+        case nodes.Name() if scope.module.find(expr) is None:
+            return expr.text
+        case _:
+            number = constant(resolve(expr, scope).expr)
+            if number is None:
+                scope.findings.add(Code.BAD_STAGE, expr.span, "a fixed value is needed here", help="write a number")
+                return 0.0
+            return int(number) if number == int(number) and abs(number) < 2**53 else number
+
+
+def _fields(source: model.Call) -> tuple[model.Field, ...] | None:
+    described = SOURCES[source.name].describe(dict(source.args))
+    if described is None:
+        return None
+    return tuple(model.Field(f.name, f.shape, f.time, f.kind, f.classes) for f in described)
+
+
+def _options(call: nodes.Instance, options: tuple[Option | Choice, ...], scope: Scope) -> model.Call:
+    """Bind the options of a transform or an encoder."""
+    given: dict[str, nodes.Arg] = {}
+    order = iter(options)
+    for arg in call.args:
+        name = arg.name if arg.name is not None else getattr(next(order, None), "name", None)
+        if name not in {option.name for option in options}:
+            scope.findings.add(
+                Code.UNKNOWN_ARGUMENT, arg.span, f"`{call.func.text}` has no argument `{name or arg.span.text}`",
+                help=did_you_mean(name or "", [option.name for option in options]),
+            )  # fmt: skip
+        elif name in given:
+            scope.findings.add(Code.DUPLICATE_NAME, arg.span, f"`{name}` is given twice", help="keep one of the two")
+        else:
+            given[str(name)] = arg
+    values: list[tuple[str, model.Value]] = []
+    for option in options:
+        arg = given.get(option.name)
+        if arg is None:
+            if option.default is None and not getattr(option, "optional", False):
+                scope.findings.add(
+                    Code.MISSING_ARGUMENT, call.span, f"`{call.func.text}` needs the argument `{option.name}`",
+                    help=f"write `{option.name} = …`: {option.doc or 'see the language reference'}",
+                )  # fmt: skip
+            values.append((option.name, option.default))
+        elif isinstance(option, Choice):
+            values.append((option.name, _choice(arg, option, scope)))
+        else:
+            number = constant(resolve_as(arg.value, option.dimension, scope, f"`{option.name}`"))
+            if number is None:
+                scope.findings.add(Code.BAD_STAGE, arg.value.span, f"`{option.name}` is fixed", help="write a number")
+            values.append((option.name, number or 0.0))
+    return model.Call(call.func.text, tuple(values), call.span)
+
+
+def _choice(arg: nodes.Arg, option: Choice, scope: Scope) -> str | bool:
+    if not option.words and isinstance(arg.value, nodes.Bool):
+        return arg.value.value
+    if option.words and isinstance(arg.value, nodes.Name) and arg.value.text in option.words:
+        return arg.value.text
+    words = option.words or ("true", "false")
+    scope.findings.add(
+        Code.BAD_VALUE, arg.value.span, f"`{option.name}` is one of {', '.join(f'`{w}`' for w in words)}",
+        help=f"write `{option.name} = {words[0]}`",
+    )  # fmt: skip
+    return option.default
+
+
+def plain_options(call: model.Call) -> dict[str, float | bool | str]:
+    """Return the options of a resolved encoder."""
+    return {k: v for k, v in call.args if isinstance(v, float | int | bool | str)}
+
+
+def _unknown(call: nodes.Instance, known: list[str], what: str, home: Module, findings: Findings) -> None:
+    name = call.func.text
+    found = home.find(call.func)
+    if name in NOT_YET:
+        findings.add(
+            Code.NOT_YET, call.func.span, f"not supported yet: the {what} `{name}`",
+            help="built so far: " + ", ".join(f"`{k}`" for k in known),
+        )  # fmt: skip
+    elif found is not None and isinstance(found[0], nodes.Extern):
+        findings.add(
+            Code.NOT_YET, call.func.span, f"not supported yet: data from the extern `{name}`",
+            help='write its arrays to an .npz file and use `npz("file.npz")`',
+        )  # fmt: skip
+    else:
+        findings.add(Code.UNKNOWN_NAME, call.func.span, f"unknown {what} `{name}`", help=did_you_mean(name, known))

@@ -1,0 +1,451 @@
+"""Resolves a `train` section: what it trains, on what, by which rule, and what it measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+
+from snnc import model
+from snnc.diagnostics import Code, Findings, did_you_mean
+from snnc.ops.encoders import ENCODERS, TRANSFORMS
+from snnc.semantics.data_sets import Pipeline, plain_options, resolve_data
+from snnc.semantics.expressions import Scope
+from snnc.semantics.modules import Module, name_span
+from snnc.semantics.operations import whole
+from snnc.semantics.optimizers import default_optimizer, resolve_optimizer
+from snnc.semantics.tensors import Tensors, resolve_tensor, signal_names
+from snnc.syntax import nodes
+from snnc.units import ONE
+
+SETTINGS = ("epochs", "batch", "seed", "learn", "loss", "optimizer", "select", "freeze", "start", "precision")
+RULES_TO_COME = (
+    "eventprop",
+    "ttfs",
+    "eprop",
+    "ottt",
+    "ostl",
+    "d_rtrl",
+    "decolle",
+    "es",
+    "ga",
+    "maml",
+    "reptile",
+    "none",
+)
+PRECISIONS_TO_COME = ("bf16", "f16_residual", "f16")
+
+FieldLoader = Callable[[model.DataSet], tuple[model.Field, ...] | None]
+
+
+def resolve_recipe(
+    item: nodes.Train, home: Module, network: model.Network, findings: Findings, load_fields: FieldLoader
+) -> model.Recipe | None:
+    """Return the recipe of `item` for `network`; None after a finding.
+
+    `load_fields` reads the fields of a data file, where an expression names one that cannot be known otherwise.
+    """
+    scope = Scope({}, home, findings, f"in recipe `{item.name}`")
+    settings = _settings(item, findings)
+    found = home.find(item.data)
+    if found is None or not isinstance(found[0], nodes.Data):
+        known = [n for n, (i, _) in home.names.items() if isinstance(i, nodes.Data)]
+        findings.add(
+            Code.UNKNOWN_NAME,
+            item.data.span,
+            f"unknown data set `{item.data.text}`",
+            help=did_you_mean(item.data.text, known),
+        )
+        return None
+    pipeline = resolve_data(found[0], found[1], network.dt, findings)
+    if pipeline is None:
+        return None
+    steps = _check_inputs(network, pipeline, item, findings)
+    if findings.errors:
+        return None
+    tensors = _tensors(item, home, network, pipeline, steps, findings, load_fields)
+    loss = _loss(item, settings, tensors, findings)
+    penalties = tuple(
+        term
+        for k, part in enumerate([p for p in item.body if isinstance(p, nodes.Penalty)], 1)
+        if (term := _term(f"penalty_{k}", part.value, tensors)) is not None
+    )
+    metrics = tuple(
+        term for part in item.body if isinstance(part, nodes.Metric) and (term := _metric(part, tensors)) is not None
+    )
+    optimizer = resolve_optimizer(settings["optimizer"], scope) if "optimizer" in settings else default_optimizer()
+    truncate = _learn(settings, scope, network, findings)
+    select = _select(settings, metrics, pipeline, findings)
+    freeze = _freeze(settings, network, findings)
+    start = _start(settings, home, findings)
+    _precision(settings, findings)
+    _check_groups(optimizer, item, network, findings)
+    if findings.errors or loss is None:
+        return None
+    numbers = {}
+    for key, default, low in (("epochs", 10, 1), ("batch", 128, 1), ("seed", 0, 0)):
+        value = whole(settings[key], scope, f"`{key}`", low) if key in settings else default
+        numbers[key] = default if value is None else value
+    return model.Recipe(
+        name=item.name,
+        network=network.name,
+        data=pipeline.data,
+        bindings=tuple((i.name, i.name) for i in network.inputs),
+        epochs=numbers["epochs"],
+        batch=numbers["batch"],
+        seed=numbers["seed"],
+        truncate=truncate,
+        loss=loss,
+        penalties=penalties,
+        metrics=metrics,
+        optimizer=optimizer,
+        select=select,
+        freeze=freeze,
+        start=start,
+        steps=steps,
+        doc=item.doc,
+        span=name_span(item),
+    )
+
+
+def _settings(item: nodes.Train, findings: Findings) -> dict[str, nodes.Expr]:
+    settings: dict[str, nodes.Expr] = {}
+    for part in item.body:
+        if not isinstance(part, nodes.Setting):
+            continue
+        name = part.path.text
+        if name in ("carry", "burn_in"):
+            findings.add(
+                Code.NOT_YET, part.span, f"not supported yet: `{name}` (streaming over samples)", help="take it out"
+            )
+        elif name not in SETTINGS:
+            findings.add(
+                Code.UNKNOWN_NAME,
+                part.path.span,
+                f"a recipe has no setting `{name}`",
+                help=did_you_mean(name, SETTINGS),
+            )
+        elif name in settings:
+            findings.add(Code.DUPLICATE_NAME, part.span, f"`{name}` is set twice", help="keep one of the two")
+        else:
+            settings[name] = part.value
+    return settings
+
+
+# ---- data meets network ---------------------------------------------------------
+
+
+def _check_inputs(network: model.Network, pipeline: Pipeline, item: nodes.Train, findings: Findings) -> int | None:
+    """Match every input with a field; return the steps of a presentation."""
+    data = pipeline.data
+    steps = pipeline.steps
+    if data.fields is None:
+        if data.encoder is None and data.source.name in ("csv", "idx") and network.layers:
+            _needs_encoder(data, network.inputs[0].name if network.inputs else "?", findings)
+        return steps
+    inputs = [f for f in data.fields if f.name != "label"]
+    for node in network.inputs:
+        field = next((f for f in data.fields if f.name == node.name), None)
+        if field is None and len(network.inputs) == 1 and len(inputs) == 1:
+            field = inputs[0]
+        if field is None:
+            findings.add(
+                Code.UNKNOWN_FIELD, item.data.span,
+                f"input `{node.name}` of `{network.name}` has no field of its name in `{data.name}`",
+                help=did_you_mean(node.name, [f.name for f in inputs]),
+            )  # fmt: skip
+            continue
+        steps = _check_input(node, field, data, network, findings) or steps
+    return steps
+
+
+def _needs_encoder(data: model.DataSet, field: str, findings: Findings) -> None:
+    findings.add(
+        Code.NEEDS_ENCODER, data.span, f"`{field}` has one value a sample, and a spiking network needs a sequence",
+        help="say how a value becomes one: `-> hold(duration = 25 ms)`, `-> rate(…)` or `-> latency(…)`",
+    )  # fmt: skip
+
+
+def _check_input(
+    node: model.Input, field: model.Field, data: model.DataSet, network: model.Network, findings: Findings
+) -> int | None:
+    """Carry the field's shape through transforms and encoder to the input; return its steps if it has a time axis."""
+    assert field.shape is not None
+    steps = field.shape[0] if field.time else None
+    shape = field.shape[1:] if field.time else field.shape
+    for transform in data.transforms:
+        shape = TRANSFORMS[transform.name].shape(shape, plain_options(transform))
+    kind = field.kind
+    if data.encoder is not None:
+        encoder = ENCODERS[data.encoder.name]
+        if (encoder.steps is None) != field.time:
+            message = f"`{encoder.name}` needs a field with{'' if encoder.steps is None else 'out'} a time axis"
+            findings.add(
+                Code.BAD_SETTING, data.encoder.span, f"{message}, and `{field.name}` has {'one' if field.time else 'none'}",
+                help="take the encoder out" if field.time else "use `hold`, `rate` or `latency`",
+            )  # fmt: skip
+            return steps
+        encoded = encoder.shape(shape, plain_options(data.encoder))
+        if isinstance(encoded, str):
+            findings.add(Code.BAD_SETTING, data.encoder.span, encoded, help=encoder.doc)
+            return steps
+        shape, kind = encoded, encoder.kind
+    elif not field.time and network.layers:
+        _needs_encoder(data, field.name, findings)
+        return steps
+    if shape != node.shape:
+        findings.add(
+            Code.SHAPE_MISMATCH, node.span, f"`{node.name}` has shape {list(node.shape)}, but `{data.name}` gives {list(shape)}",
+            help=f"write `input {node.name} : {node.kind}[{', '.join(map(str, shape))}]`",
+        )  # fmt: skip
+    if node.kind == "spikes" and kind == "real":
+        findings.add(
+            Code.NEEDS_ENCODER, node.span, f"`{node.name}` is declared as spikes, but `{data.name}` gives real values",
+            help=f"encode by `rate(…)` or `latency(…)`, or write `input {node.name} : real[…]`",
+        )  # fmt: skip
+    return steps
+
+
+def _tensors(
+    item: nodes.Train,
+    home: Module,
+    network: model.Network,
+    pipeline: Pipeline,
+    steps: int | None,
+    findings: Findings,
+    load_fields: FieldLoader,
+) -> Tensors:
+    names = dict(signal_names(network))
+    names.update({o.name: (f"output:{o.name}", o.type) for o in network.outputs})
+    fields = pipeline.data.fields
+    if fields is None and _unknown_names(item, names):
+        fields = load_fields(pipeline.data)
+    if fields is None:
+        fields = (model.Field("label", (), False, "class", None),)
+    for field in fields:
+        shape = field.shape or ()
+        if field.name not in names:
+            type_ = model.TensorType(field.time, True, shape[1:] if field.time else shape, ONE, field.kind)
+            names[field.name] = (f"field:{field.name}", type_)
+    return Tensors(names, home, findings, network.dt, steps, f"in recipe `{item.name}`")
+
+
+def _unknown_names(item: nodes.Train, names: dict[str, tuple[str, model.TensorType]]) -> bool:
+    """Whether a loss or metric names something that is neither of the network nor `label`."""
+    found: list[str] = []
+
+    def visit(expr: nodes.Expr) -> None:
+        match expr:
+            case nodes.Name():
+                found.append(expr.text)
+            case nodes.Call(_, args):
+                for arg in args:
+                    visit(arg.value)
+            case nodes.Unary(_, operand):
+                visit(operand)
+            case nodes.Binary(_, left, right) | nodes.Compare(_, left, right):
+                visit(left)
+                visit(right)
+            case _:
+                pass
+
+    for part in item.body:
+        if isinstance(part, nodes.Penalty | nodes.Metric) or (
+            isinstance(part, nodes.Setting) and part.path.text == "loss"
+        ):
+            visit(part.value)
+    return any(name not in names and name not in ("label", "pi", "inf", "dt") for name in found)
+
+
+# ---- loss, penalties, metrics -----------------------------------------------------
+
+
+def _loss(
+    item: nodes.Train, settings: dict[str, nodes.Expr], tensors: Tensors, findings: Findings
+) -> model.Term | None:
+    if "loss" not in settings:
+        findings.add(
+            Code.MISSING_ARGUMENT, name_span(item), f"recipe `{item.name}` has no loss",
+            help="add a line such as `loss = cross_entropy(logits, label)`",
+        )  # fmt: skip
+        return None
+    return _term("loss", settings["loss"], tensors)
+
+
+def _term(name: str, expr: nodes.Expr, tensors: Tensors) -> model.Term | None:
+    """A summand of the objective: one number a sample, or one number."""
+    value, type_ = resolve_tensor(expr, tensors)
+    if tensors.findings.errors:
+        return None
+    if type_.time or type_.shape:
+        what = "a value for every step" if type_.time else f"{list(type_.shape)} values"
+        tensors.findings.add(
+            Code.SHAPE_MISMATCH, expr.span, f"this has {what}, and an objective is one number a sample",
+            help="wrap it: `mean_over_time(…)`" if type_.time else "wrap it: `mean(…)`",
+        )  # fmt: skip
+        return None
+    return model.Term(name, value, type_, expr.span.text, expr.span)
+
+
+def _metric(part: nodes.Metric, tensors: Tensors) -> model.Term | None:
+    value, type_ = resolve_tensor(part.value, tensors)
+    if tensors.findings.errors:
+        return None
+    reserved = part.name in ("loss",) or part.name.startswith(("rate.", "silent.", "grad_norm."))
+    if reserved or type_.time or (type_.shape and type_.batch):
+        tensors.findings.add(
+            Code.RESERVED_NAME if reserved else Code.SHAPE_MISMATCH, part.span,
+            f"`{part.name}` is measured anyway" if reserved else "a metric is one number a sample, or one number",
+            help="choose another name" if reserved else "wrap it: `mean(…)`",
+        )  # fmt: skip
+        return None
+    return model.Term(part.name, value, type_, part.value.span.text, part.span)
+
+
+# ---- the other settings --------------------------------------------------------------
+
+
+def _learn(settings: dict[str, nodes.Expr], scope: Scope, network: model.Network, findings: Findings) -> int | None:
+    """Return the steps of truncated BPTT, None for full BPTT; check that a gradient can flow."""
+    for layer in network.layers:
+        if layer.neuron.spikes and layer.neuron.surrogate is None and any(r.rate is None for r in layer.neuron.spikes):
+            findings.add(
+                Code.NO_SURROGATE, layer.span, f"`{layer.name}` ({layer.neuron.name}) spikes and has no surrogate, so that "
+                "BPTT passes no gradient through it",
+                help=f"give the neuron one: `surrogate atan(alpha = 2)`, or the layer: `{layer.neuron.name}(surrogate = atan)`",
+            )  # fmt: skip
+    value = settings.get("learn")
+    if value is None:
+        return None
+    call = (
+        value
+        if isinstance(value, nodes.Call)
+        else nodes.Call(value, span=value.span)
+        if isinstance(value, nodes.Name)
+        else None
+    )
+    name = call.func.text if call is not None else "?"
+    if call is None or name not in ("bptt", "tbptt"):
+        later = name in RULES_TO_COME
+        findings.add(
+            Code.NOT_YET if later else Code.UNKNOWN_NAME, value.span,
+            f"{'not supported yet: the' if later else 'unknown'} learning rule `{name}`",
+            help="built so far: `bptt()` and `tbptt(k)`" if later else did_you_mean(name, ["bptt", "tbptt", *RULES_TO_COME]),
+        )  # fmt: skip
+        return None
+    if name == "bptt":
+        for arg in call.args:
+            off = isinstance(arg.value, nodes.Name) and arg.value.text == "off"
+            if arg.name == "checkpoint" and off:
+                continue
+            findings.add(
+                Code.NOT_YET if arg.name == "checkpoint" else Code.UNKNOWN_ARGUMENT, arg.span,
+                "not supported yet: checkpointed BPTT" if arg.name == "checkpoint" else f"`bptt` has no argument `{arg.name}`",
+                help="write `bptt()`",
+            )  # fmt: skip
+        return None
+    if len(call.args) != 1 or call.args[0].name not in (None, "steps"):
+        findings.add(Code.MISSING_ARGUMENT, call.span, "`tbptt` takes one number of steps", help="as in `tbptt(50)`")
+        return None
+    return whole(call.args[0].value, scope, "the length of `tbptt`")
+
+
+def _select(
+    settings: dict[str, nodes.Expr], metrics: tuple[model.Term, ...], pipeline: Pipeline, findings: Findings
+) -> model.Select | None:
+    value = settings.get("select")
+    if value is None:
+        return None
+    arg = value.args[0].value if isinstance(value, nodes.Call) and len(value.args) == 1 else None
+    if not isinstance(value, nodes.Call) or value.func.text != "best" or not isinstance(arg, nodes.Name):
+        findings.add(Code.BAD_SETTING, value.span, "`select` is `best(val.METRIC)`", help="as in `best(val.accuracy)`")
+        return None
+    if arg.parts[0] == "test":
+        findings.add(
+            Code.SELECT_ON_TEST, arg.span, "the test split chooses the weights here, so that its result means nothing",
+            help=f"select on validation data: `best(val.{'.'.join(arg.parts[1:])})`",
+        )  # fmt: skip
+        return None
+    known = ["loss", *(m.name for m in metrics if not m.type.shape)]
+    if arg.parts[0] != "val" or len(arg.parts) != 2 or arg.parts[1] not in known:
+        findings.add(
+            Code.UNKNOWN_NAME,
+            arg.span,
+            f"no metric `{arg.text}`",
+            help=did_you_mean(arg.text, [f"val.{k}" for k in known]),
+        )
+        return None
+    source = dict(pipeline.data.source.args)
+    if "val" in source and not source["val"] and pipeline.data.source.name != "npz":
+        findings.add(
+            Code.BAD_SETTING, value.span, f"`{pipeline.data.name}` has no validation split to select on",
+            help=f"split one off: `{pipeline.data.source.name}(val = 0.1, …)`",
+        )  # fmt: skip
+    return model.Select(arg.text, arg.parts[1] != "loss")
+
+
+def _freeze(settings: dict[str, nodes.Expr], network: model.Network, findings: Findings) -> tuple[str, ...]:
+    value = settings.get("freeze")
+    if value is None:
+        return ()
+    items = value.items if isinstance(value, nodes.ListExpr) else (value,)
+    patterns = []
+    for item in items:
+        if not isinstance(item, nodes.String):
+            findings.add(
+                Code.WRONG_KIND, item.span, "`freeze` is a list of patterns in quotes", help='as in `freeze = ["h.*"]`'
+            )
+            continue
+        if not any(fnmatchcase(name, item.value) for name in parameter_names(network)):
+            findings.add(
+                Code.UNKNOWN_NAME, item.span, f"no parameter matches `{item.value}`",
+                help=did_you_mean(item.value, parameter_names(network)),
+            )  # fmt: skip
+        patterns.append(item.value)
+    return tuple(patterns)
+
+
+def parameter_names(network: model.Network) -> list[str]:
+    """Return the dotted names of everything trainable."""
+    names = []
+    for node in network.nodes:
+        if isinstance(node, model.OpNode):
+            names += [f"{node.name}.{w.name}" for w in node.op.weights()]
+        elif isinstance(node, model.Layer):
+            names += [f"{node.name}.{p.name}" for p in node.neuron.params if p.trainable]
+    return names
+
+
+def _check_groups(optimizer: model.Optimizer, item: nodes.Train, network: model.Network, findings: Findings) -> None:
+    setting = next((p for p in item.body if isinstance(p, nodes.Setting) and p.path.text == "optimizer"), None)
+    for group in optimizer.groups:
+        if setting is not None and not any(fnmatchcase(name, group.pattern) for name in parameter_names(network)):
+            findings.add(
+                Code.UNKNOWN_NAME, setting.span, f"no parameter matches `{group.pattern}`",
+                help=did_you_mean(group.pattern, parameter_names(network)),
+            )  # fmt: skip
+
+
+def _start(settings: dict[str, nodes.Expr], home: Module, findings: Findings) -> str | None:
+    value = settings.get("start")
+    if value is None:
+        return None
+    found = home.find(value) if isinstance(value, nodes.Name) else None
+    if not isinstance(value, nodes.Name) or found is None or not isinstance(found[0], nodes.Train):
+        findings.add(
+            Code.UNKNOWN_NAME, value.span, f"`start` names another recipe, and `{value.span.text}` is none",
+            help=did_you_mean(value.span.text, home.defined(nodes.Train)),
+        )  # fmt: skip
+        return None
+    return value.text
+
+
+def _precision(settings: dict[str, nodes.Expr], findings: Findings) -> None:
+    value = settings.get("precision")
+    if value is None or (isinstance(value, nodes.Name) and value.text == "f32"):
+        return
+    word = value.text if isinstance(value, nodes.Name) else "?"
+    later = word in PRECISIONS_TO_COME
+    findings.add(
+        Code.NOT_YET if later else Code.UNKNOWN_NAME, value.span,
+        f"{'not supported yet: the' if later else 'unknown'} precision `{word}`", help="`f32` is built so far",
+    )  # fmt: skip
