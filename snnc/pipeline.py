@@ -12,7 +12,7 @@ from snnc.emit.emit import emit
 from snnc.emit.explain import explain_plan
 from snnc.harness.data.files import LoadContext
 from snnc.harness.data.sources import SOURCES
-from snnc.lower.schedule import lower_network
+from snnc.lower.schedule import lower_network, read_signals
 from snnc.plan import StepPlan
 from snnc.semantics.checks import check_module, lint
 from snnc.semantics.entries import Entry, choose_entry
@@ -84,7 +84,7 @@ def compile_entry(program: Program, entry: Entry, overrides: Overrides = (), dat
     findings = Findings()
     network, recipe, module = resolve_entry(program, entry, overrides, findings, data_dir)
     lint(network, recipe, findings)
-    plan = lower_network(network, _tested(recipe))  # model -> step plan
+    plan = lower_network(network, _read_by(recipe))  # model -> step plan
     text = emit(plan, recipe, Path(module.source.path).name)  # plan -> views -> text
     return Compiled(Path(module.source.path).stem, text, network, recipe, plan, findings.warnings)
 
@@ -121,16 +121,11 @@ def resolve_network(item: nodes.Network, home: Module, findings: Findings) -> mo
     return network
 
 
-def _tested(recipe: model.Recipe | None) -> tuple[tuple[str, str], ...]:
-    """Return the (layer, state) pairs that losses and metrics read before the reset."""
-    from snnc.expr import variables
-
+def _read_by(recipe: model.Recipe | None) -> tuple[model.Signal, ...]:
+    """Return the signals that losses and metrics read."""
     if recipe is None:
         return ()
-    terms = (recipe.loss, *recipe.penalties, *recipe.metrics)
-    names = [v.removeprefix("signal:") for t in terms for v in variables(t.value) if v.startswith("signal:")]
-    split = [name.split(".") for name in names]
-    return tuple((s[0], s[1]) for s in split if len(s) == 3 and s[2] == "pre")
+    return read_signals(tuple(t.value for t in (recipe.loss, *recipe.penalties, *recipe.metrics)))
 
 
 def _field_loader(program: Program, data_dir: Path | None) -> Callable[[model.DataSet], tuple[model.Field, ...] | None]:
@@ -163,7 +158,7 @@ def dump(program: Program, entry: Entry, phase: str, overrides: Overrides = ()) 
         from pprint import pformat
 
         return pformat(network, width=120) + ("" if recipe is None else "\n" + pformat(recipe, width=120)) + "\n"
-    plan = lower_network(network, _tested(recipe))
+    plan = lower_network(network, _read_by(recipe))
     if phase == "plan":
         from pprint import pformat
 
@@ -177,4 +172,4 @@ def dump(program: Program, entry: Entry, phase: str, overrides: Overrides = ()) 
 def explain(program: Program, entry: Entry, overrides: Overrides = ()) -> str:
     """Return what the compiler knows of a model without running it (`snnc explain FILE`)."""
     network, recipe, _ = resolve_entry(program, entry, overrides, Findings())
-    return explain_plan(lower_network(network, _tested(recipe)), recipe)
+    return explain_plan(lower_network(network, _read_by(recipe)), recipe)

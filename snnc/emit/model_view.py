@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from snnc import model
 from snnc.diagnostics import Code, fail
-from snnc.emit.names import field_name, function_name, identifier, stream_number
+from snnc.emit.names import field_name, function_name, identifier, local_name, stream_number
 from snnc.emit.neuron_view import (
     FieldView,
     LineView,
@@ -221,7 +221,7 @@ def _constants(plan: StepPlan) -> tuple[LineView, ...]:
     for layer in plan.network.layers:
         body = plan.body(layer.name)
         texts = parameter_texts(layer, bound_parameters(body), plan.network.dt)
-        args = ", ".join(f"{identifier(name)}={text}" for name, text in texts.items())
+        args = ", ".join(f"{local_name(name)}={text}" for name, text in texts.items())
         lines.append(LineView("", f"{field_name(layer.name)}={function_name(body.name)}({args}),"))
     return tuple(lines)
 

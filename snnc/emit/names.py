@@ -16,7 +16,11 @@ _TAKEN = frozenset(
         "data", "epochs", "seed",
     }
 )  # fmt: skip
-_RESERVED = frozenset(keyword.kwlist) | frozenset(dir(builtins)) | _TAKEN
+_BUILTINS = frozenset(dir(builtins))
+_NEURON = frozenset(
+    {"p", "s", "key", "keys", "name", "shape", "chance", "jax", "jnp", "lax", "slope", "DT", "Value", "Array"}
+)
+_RESERVED = frozenset(keyword.kwlist) | _BUILTINS | _TAKEN
 
 
 def identifier(name: str) -> str:
@@ -27,6 +31,17 @@ def identifier(name: str) -> str:
     """
     text = re.sub(r"\W", "_", name)
     return f"{text}_" if text in _RESERVED or text.startswith("_") else text
+
+
+def local_name(name: str) -> str:
+    """Return `name` as a local variable of a neuron's functions, where only a few words are taken.
+
+    >>> local_name("x"), local_name("s"), local_name("lambda")
+    ('x', 's_', 'lambda_')
+    """
+    text = re.sub(r"\W", "_", name)
+    taken = text in _NEURON or keyword.iskeyword(text) or text in _BUILTINS or text.startswith("_")
+    return f"{text}_" if taken else text
 
 
 def field_name(name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from snnc import model
-from snnc.emit.names import class_name, field_name, function_name, identifier
+from snnc.emit.names import class_name, field_name, function_name, identifier, local_name
 from snnc.emit.pytext import python_text
 from snnc.expr import Expr, Num, Var, substitute
 from snnc.plan import Assign, Body, Fire, Integrate, Slot, Statement
@@ -118,20 +118,20 @@ def neuron_view(body: Body) -> NeuronView:
         title=f"{neuron.name} ({place(neuron.span)})",
         doc=doc,
         method=body.method,
-        parameters=tuple(FieldView(identifier(name), units[name]) for name in _bound(body)),
+        parameters=tuple(FieldView(local_name(name), units[name]) for name in _bound(body)),
         constants=tuple(field(name) for name in kept),
         coefficients=tuple(_coefficient(a) for a in body.coefficients),
-        constant_values=", ".join(f"{field_name(name)}={identifier(name)}" for name in kept),
+        constant_values=", ".join(f"{field_name(name)}={local_name(name)}" for name in kept),
         states=tuple(FieldView(field_name(s.name), _slot_comment(s)) for s in body.slots),
         signals=tuple(FieldView(field_name(p.name.replace(".", "_")), p.unit) for p in body.published),
-        formals="".join(f", {identifier(port)}: Array" for port in body.ports)
+        formals="".join(f", {local_name(port)}: Array" for port in body.ports)
         + (", chance: Array" if body.random else ""),
         start_formals=", keys: Array, name: int" if _drawn(body) else "",
         starts=tuple(_start(slot, body) for slot in body.slots),
-        state_values=", ".join(identifier(slot.name) for slot in body.slots),
+        state_values=", ".join(local_name(slot.name) for slot in body.slots),
         statements=_statements(body),
-        next_values=", ".join(identifier(slot.name) for slot in body.slots),
-        signal_values=", ".join(_published(body, p.variable) for p in body.published),
+        next_values=", ".join(local_name(slot.name) for slot in body.slots),
+        signal_values=", ".join(local_name(p.variable) for p in body.published),
         has_states=bool(body.slots),
         has_constants=bool(kept),
     )
@@ -179,11 +179,11 @@ def _plain(expr: Expr) -> str:
 
 
 def _coefficient(assign: Assign) -> LineView:
-    return LineView("", f"{identifier(assign.target)} = {python_text(assign.value, _outside)}")
+    return LineView("", f"{local_name(assign.target)} = {python_text(assign.value, _outside)}")
 
 
 def _outside(name: str) -> str:
-    return "DT" if name == "dt" else identifier(name)
+    return "DT" if name == "dt" else local_name(name)
 
 
 def _slot_comment(slot: Slot) -> str:
@@ -193,13 +193,13 @@ def _slot_comment(slot: Slot) -> str:
 
 
 def _start(slot: Slot, body: Body) -> LineView:
-    target = identifier(slot.name)
+    target = local_name(slot.name)
     params = {p.name for p in body.neuron.params}
 
     def name(text: str) -> str:
         if text == "dt":
             return "DT"
-        return f"p.{field_name(text)}" if text in params else identifier(text)
+        return f"p.{field_name(text)}" if text in params else local_name(text)
 
     if isinstance(slot.init, model.Drawn):
         args = ", ".join(python_text(arg, name) for arg in slot.init.args)
@@ -209,13 +209,6 @@ def _start(slot: Slot, body: Body) -> LineView:
     if slot.init == Num(0.0):
         return LineView("", f"{target} = jnp.zeros(shape)")
     return LineView("", f"{target} = jnp.full(shape, {python_text(slot.init, name)})")
-
-
-def _published(body: Body, variable: str) -> str:
-    written = {t for s in body.statements for t in _targets(s)}
-    if variable in written or variable in body.ports:
-        return identifier(variable)
-    return identifier(variable)
 
 
 def _targets(statement: Statement) -> tuple[str, ...]:
@@ -236,7 +229,7 @@ def _statements(body: Body) -> tuple[LineView, ...]:
             return f"p.{field_name(text)}"
         if text in slots and text not in written:
             return f"s.{field_name(text)}"
-        return identifier(text)
+        return local_name(text)
 
     last = ""
     for statement in body.statements:
@@ -246,7 +239,7 @@ def _statements(body: Body) -> tuple[LineView, ...]:
         written |= set(_targets(statement))
     for slot in body.slots:
         if slot.name not in written:
-            lines.append(LineView("", f"{identifier(slot.name)} = s.{field_name(slot.name)}"))
+            lines.append(LineView("", f"{local_name(slot.name)} = s.{field_name(slot.name)}"))
     return tuple(lines)
 
 
@@ -262,26 +255,26 @@ def _comment(statement: Statement) -> str:
 def _code(statement: Statement, name: Callable[[str], str]) -> str:
     match statement:
         case Assign(target, value):
-            return f"{identifier(target)} = {python_text(value, name)}"
+            return f"{local_name(target)} = {python_text(value, name)}"
         case Fire(target, condition, margin, surrogate):
             args = [python_text(margin, name), python_text(condition, name)]
             function = "silent_gradient"
             if surrogate is not None:
                 function = f"fire_{identifier(surrogate.function.name)}"
                 args += [python_text(arg, name) for arg in surrogate.args]
-            return f"{identifier(target)} = {function}({', '.join(args)})"
+            return f"{local_name(target)} = {function}({', '.join(args)})"
         case Integrate(targets, slopes, method, substeps):
             local = {t: Var(f"{t}.local") for t in targets}
-            formals = ", ".join(identifier(t) for t in targets)
+            formals = ", ".join(local_name(t) for t in targets)
 
             def inner(text: str) -> str:
-                return identifier(text.removesuffix(".local")) if text.endswith(".local") else name(text)
+                return local_name(text.removesuffix(".local")) if text.endswith(".local") else name(text)
 
             values = ", ".join(python_text(substitute(slope, local), inner) for slope in slopes)
             comma = "," if len(targets) == 1 else ""
             start = ", ".join(name(t) for t in targets)
             return (
-                f"def slope({', '.join(f'{identifier(t)}: Array' for t in targets)}) -> tuple[Array, ...]:\n"
+                f"def slope({', '.join(f'{local_name(t)}: Array' for t in targets)}) -> tuple[Array, ...]:\n"
                 f"        return ({values}{comma})\n\n"
                 f"    {formals}{comma} = {method}(slope, ({start}{comma}), DT, {substeps})"
             )
@@ -289,8 +282,8 @@ def _code(statement: Statement, name: Callable[[str], str]) -> str:
 
 def surrogate_view(function: model.SurrogateFn) -> SurrogateView:
     """Return the view of one surrogate and of the spike function that uses it."""
-    margin, *others = (identifier(f) if f != "x" else "x" for f in function.formals)
-    names = {f: (identifier(f) if f != "x" else "x") for f in function.formals}
+    margin, *others = (local_name(f) for f in function.formals)
+    names = {f: local_name(f) for f in function.formals}
     doc = joined_doc(function.doc, f"Derivative of the step at margin {margin}.")
     return SurrogateView(
         name=identifier(function.name),

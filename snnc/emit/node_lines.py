@@ -121,7 +121,8 @@ def _layer_line(layer: model.Layer, plan: StepPlan, truncate: int | None) -> Lin
     if truncate is not None:
         function, args = "scan_layer_truncated", [*args, str(truncate)]
     comment = f"{layer.name}: {layer.neuron.name}, time loop  ({place(layer.span)})"
-    return LineView(comment, f"{name}_state, {name} = {function}({', '.join(args)})")
+    end = f"{name}_state" if any(slot.carry for slot in body.slots) else "_"
+    return LineView(comment, f"{end}, {name} = {function}({', '.join(args)})")
 
 
 def _delay_line(node: model.OpNode, plan: StepPlan, truncate: int | None) -> LineView:
@@ -170,7 +171,8 @@ def _loop_lines(
     out.append(f"    return {_tuple(carried, True)}, {_tuple(read, True)}")
     call = f"lax.scan({loop}, {_tuple(initial, True)}, {_tuple(xs, True)}, length=steps)"
     lines = [LineView("", "\n    ".join(out) + "\n")]
-    lines.append(LineView(f"time loop over {names}", f"{_tuple(carried, True)}, {_tuple(read, True)} = {call}"))
+    end = _tuple(carried, True) if any(s.carry for n in layers for s in plan.body(n.name).slots) else "_"
+    lines.append(LineView(f"time loop over {names}", f"{end}, {_tuple(read, True)} = {call}"))
     return lines
 
 

@@ -29,6 +29,8 @@ def number_text(value: float) -> str:
     >>> number_text(2.0), number_text(float("inf")), number_text(-0.5)
     ('2.0', 'jnp.inf', '-0.5')
     """
+    if value == math.pi:
+        return "jnp.pi"
     if math.isinf(value):
         return "jnp.inf" if value > 0 else "-jnp.inf"
     return "jnp.nan" if math.isnan(value) else repr(float(value))
@@ -70,7 +72,9 @@ def _print(expr: Expr, name: Names) -> tuple[str, int]:
             low, high = (binds + 1, binds) if fn == "^" else (binds, binds + 1)
             if binds == 1:
                 low = high = 2
-            text = f"{_inside(left, name, low)} {_SPELLED.get(fn, fn)} {_inside(right, name, high)}"
+            exponent = fn == "^" and isinstance(right, Num) and right.value == int(right.value)
+            second = str(int(right.value)) if exponent and isinstance(right, Num) else _inside(right, name, high)
+            text = f"{_inside(left, name, low)} {_SPELLED.get(fn, fn)} {second}"
             return text, binds
         case Apply(fn, args):
             return FUNCTIONS[fn].text.format(*(python_text(arg, name) for arg in args)), _ATOM

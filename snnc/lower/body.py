@@ -5,7 +5,7 @@ After `lower_neuron` nothing is left to decide: every statement is an assignment
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from snnc import model
 from snnc.expr import Apply, Expr, Num, Var, apply, size, substitute, variables
@@ -20,8 +20,16 @@ PERIOD = "refractory_steps"
 PREVIOUS = "spike_before"
 
 
-def lower_neuron(neuron: model.Neuron, name: str, connected: tuple[str, ...], pre: tuple[str, ...]) -> Body:
-    """Return the body of `neuron` with edges at the ports `connected`; `pre` are the states whose tested value is read.
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What a layer publishes besides spike and states: states as tested (`v.pre`) and the sums at its ports."""
+
+    tested: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+
+
+def lower_neuron(neuron: model.Neuron, name: str, connected: tuple[str, ...], extra: Extra) -> Body:
+    """Return the body of `neuron` with edges at the ports `connected`.
 
     Raises:
         CompileError: if the equations do not fit the solver.
@@ -73,7 +81,7 @@ def lower_neuron(neuron: model.Neuron, name: str, connected: tuple[str, ...], pr
     statements += jump(neuron.end_jumps)
 
     random = any(rule.rate is not None for rule in neuron.spikes)
-    published = _spikes(neuron, bound, statements, pre, refractory)
+    published = _spikes(neuron, bound, statements, extra.tested, refractory)
     uses_previous = any(PREVIOUS in variables(e) for s in statements for e in expressions(s))
     slots = _slots(neuron, refractory, uses_previous)
     if uses_previous:
@@ -81,7 +89,7 @@ def lower_neuron(neuron: model.Neuron, name: str, connected: tuple[str, ...], pr
     for state in neuron.states:
         published.append(Published(state.name, state.name, unit_name(state.dimension)))
     units = {p.name: unit_name(p.dimension) for p in neuron.ports}
-    published += [Published(port, port, units[port]) for port in ports]
+    published += [Published(port, port, units[port]) for port in extra.ports]
     hoisted, statements = _hoist(statements, fixed, coefficients, states)
     used = {v for s in statements for e in expressions(s) for v in variables(e)}
     names = [p.name for p in neuron.params] + [c.target for c in hoisted]

@@ -7,55 +7,63 @@ neuron layer has its own); the nodes of a cycle share one time loop.
 from __future__ import annotations
 
 from snnc import model
-from snnc.lower.body import lower_neuron
+from snnc.expr import Expr, variables
+from snnc.lower.body import Extra, lower_neuron
 from snnc.plan import Body, Group, StepPlan
 
 Active = model.Layer | model.OpNode
 
 
-def lower_network(network: model.Network, pre: tuple[tuple[str, str], ...] = ()) -> StepPlan:
-    """Return the step plan of `network`; `pre` are the (layer, state) pairs whose tested value is read.
+def lower_network(network: model.Network, read: tuple[model.Signal, ...] = ()) -> StepPlan:
+    """Return the step plan of `network`; `read` are signals that losses and metrics read.
 
     Raises:
         CompileError: from the solver.
     """
-    bodies = _bodies(network, pre)
+    bodies = _bodies(network, {*read, *_read_inside(network)})
     nodes = tuple(node for node in network.nodes if not isinstance(node, model.Input))
     order = _sorted(nodes)
     return StepPlan(network, bodies, order, _groups(nodes, order))
 
 
-def _bodies(network: model.Network, pre: tuple[tuple[str, str], ...]) -> tuple[tuple[str, Body], ...]:
+def _bodies(network: model.Network, read: set[model.Signal]) -> tuple[tuple[str, Body], ...]:
     """Lower each layer; layers with the same code share a body and its name."""
-    wanted = {*pre, *_read_pre(network)}
     seen: list[Body] = []
     bodies = []
     for layer in network.layers:
-        states = tuple(s.name for s in layer.neuron.states if (layer.name, s.name) in wanted)
         connected = tuple(port for port, _ in layer.ports)
-        body = lower_neuron(layer.neuron, layer.neuron.name, connected, states)
+        extra = Extra(
+            tuple(s.name for s in layer.neuron.states if model.Signal(layer.name, s.name, True) in read),
+            tuple(port for port in connected if model.Signal(layer.name, port) in read),
+        )
+        body = lower_neuron(layer.neuron, layer.neuron.name, connected, extra)
         twin = next((b for b in seen if _same_code(b, body)), None)
         if twin is None:
             used = {b.name for b in seen}
             name, k = body.name, 2
             while name in used:
                 name, k = f"{body.name}{k}", k + 1
-            twin = lower_neuron(layer.neuron, name, connected, states)
+            twin = lower_neuron(layer.neuron, name, connected, extra)
             seen.append(twin)
         bodies.append((layer.name, twin))
     return tuple(bodies)
 
 
-def _read_pre(network: model.Network) -> set[tuple[str, str]]:
-    found = set()
-    for node in network.nodes:
-        sources: tuple[model.Signal, ...] = ()
-        if isinstance(node, model.OpNode):
-            sources = node.sources
-        elif isinstance(node, model.Layer):
-            sources = tuple(s for _, signals in node.ports for s in signals)
-        found |= {(s.node, s.name) for s in sources if s.pre}
-    return found
+def _read_inside(network: model.Network) -> set[model.Signal]:
+    """Return the signals that edges and outputs of the network read."""
+    nodes = [node for node in network.nodes if not isinstance(node, model.Input)]
+    found = {signal for node in nodes for signal in sources_of(node)}
+    return found | set(read_signals(tuple(output.value for output in network.outputs)))
+
+
+def read_signals(exprs: tuple[Expr, ...]) -> tuple[model.Signal, ...]:
+    """Return the signals of layers that tensor expressions read."""
+    names = dict.fromkeys(v for e in exprs for v in variables(e) if v.startswith("signal:"))
+    signals = []
+    for name in names:
+        layer, signal, *pre = name.removeprefix("signal:").split(".")
+        signals.append(model.Signal(layer, signal, bool(pre)))
+    return tuple(signals)
 
 
 def _same_code(a: Body, b: Body) -> bool:

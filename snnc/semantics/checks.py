@@ -7,7 +7,7 @@ from dataclasses import replace
 from snnc import model
 from snnc.diagnostics import Code, CompileError, Findings, did_you_mean
 from snnc.expr import Apply, Expr, Var, variables, walk
-from snnc.lower.body import expressions, lower_neuron
+from snnc.lower.body import Extra, expressions, lower_neuron
 from snnc.lower.schedule import lower_network
 from snnc.plan import Body
 from snnc.semantics.data_sets import resolve_data
@@ -66,7 +66,7 @@ def _check_item(
         case nodes.Neuron():
             neuron = resolve_neuron(item, module, (), scope, None, findings)
             findings.stop_on_errors()
-            body = lower_neuron(neuron, neuron.name, tuple(p.name for p in neuron.ports), ())
+            body = lower_neuron(neuron, neuron.name, tuple(p.name for p in neuron.ports), Extra())
             _check_unused(neuron, body, findings)
         case nodes.Network():
             networks[name] = None
