@@ -129,6 +129,13 @@ def elaborate(item: nodes.Network, home: Module, findings: Findings) -> model.Ne
         if isinstance(part, nodes.Chain):
             _read_chain(e, part)
     findings.stop_on_errors()
+    if e.layers and e.dt is None:
+        findings.add(
+            Code.NO_DT,
+            name_span_of_network(e),
+            f"network `{item.name}` has neurons and no time step",
+            help="add a line such as `dt = 1 ms`",
+        )
     _infer_shapes(e)
     findings.stop_on_errors()
     network = _finish(e)
@@ -246,11 +253,6 @@ def _read_layer(e: Elaboration, name: str, instance: nodes.Instance, doc: str, s
     if found is None:
         _unknown(e, instance.func, "neuron")
         return
-    if e.dt is None:
-        e.findings.add(
-            Code.NO_DT, name_span_of_network(e), f"network `{e.item.name}` has neurons and no time step",
-            help="add a line such as `dt = 1 ms`",
-        )  # fmt: skip
     item, home = found
     neuron = resolve_neuron(item, home, instance.args, e.scope, e.dt, e.findings)
     shape = None

@@ -17,6 +17,7 @@ OPTIMIZERS: dict[str, dict[str, float]] = {
     "rmsprop": {"decay": 0.9, "eps": 1e-8, "momentum": 0.0},
     "lion": {"b1": 0.9, "b2": 0.99},
 }
+NOT_YET = ("rmaxprop", "lbfgs", "lamb", "adagrad", "adabelief", "muon")
 _SHARED = ("lr", "weight_decay", "clip_norm", "clip_value", "groups")
 
 # name -> arguments after the peak rate; None must be given, `epochs`-valued ones take a unit
@@ -40,6 +41,14 @@ def resolve_optimizer(value: nodes.Expr, scope: Scope) -> model.Optimizer:
     """Return the optimiser of a recipe; findings go to the scope."""
     if not isinstance(value, nodes.Call) or value.func.text not in OPTIMIZERS:
         word = value.func.text if isinstance(value, nodes.Call) else value.span.text
+        if word in NOT_YET:
+            scope.findings.add(
+                Code.NOT_YET,
+                value.span,
+                f"not supported yet: the optimiser `{word}`",
+                help="built so far: " + ", ".join(f"`{name}`" for name in OPTIMIZERS),
+            )
+            return default_optimizer()
         scope.findings.add(
             Code.UNKNOWN_NAME, value.span, f"unknown optimiser `{word}`",
             help=did_you_mean(word, OPTIMIZERS) or "write `adam(lr = 1e-3)`",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from snnc import model
 from snnc.diagnostics import Code, Findings, did_you_mean
+from snnc.expr import Apply
 from snnc.ops.encoders import ENCODERS, TRANSFORMS
 from snnc.semantics.data_sets import Pipeline, plain_options, resolve_data
 from snnc.semantics.expressions import Scope
@@ -220,7 +222,7 @@ def _tensors(
     if fields is None and _unknown_names(item, names):
         fields = load_fields(pipeline.data)
     if fields is None:
-        fields = (model.Field("label", (), False, "class", None),)
+        fields = (model.Field("label", (), False, "class", None), *_guessed_fields(item, names))
     for field in fields:
         shape = field.shape or ()
         if field.name not in names:
@@ -229,31 +231,48 @@ def _tensors(
     return Tensors(names, home, findings, network.dt, steps, f"in recipe `{item.name}`")
 
 
+def _guessed_fields(item: nodes.Train, names: dict[str, tuple[str, model.TensorType]]) -> tuple[model.Field, ...]:
+    """Take a field of a file that is not here to have the shape of what it is compared with in the same call."""
+    fields: dict[str, model.Field] = {}
+    for expr in _tensor_expressions(item):
+        for call in (e for e in _parts(expr) if isinstance(e, nodes.Call)):
+            used = [arg.value.text for arg in call.args if isinstance(arg.value, nodes.Name)]
+            known = next((names[name][1] for name in used if name in names), None)
+            for name in used:
+                if known is not None and name not in names and name != "label":
+                    shape = (1, *known.shape) if known.time else known.shape
+                    fields[name] = model.Field(name, shape, known.time, known.kind, None)
+    return tuple(fields.values())
+
+
 def _unknown_names(item: nodes.Train, names: dict[str, tuple[str, model.TensorType]]) -> bool:
     """Whether a loss or metric names something that is neither of the network nor `label`."""
-    found: list[str] = []
+    found = [e.text for expr in _tensor_expressions(item) for e in _parts(expr) if isinstance(e, nodes.Name)]
+    return any(name not in names and name not in ("label", "pi", "inf", "dt") for name in found)
 
-    def visit(expr: nodes.Expr) -> None:
-        match expr:
-            case nodes.Name():
-                found.append(expr.text)
-            case nodes.Call(_, args):
-                for arg in args:
-                    visit(arg.value)
-            case nodes.Unary(_, operand):
-                visit(operand)
-            case nodes.Binary(_, left, right) | nodes.Compare(_, left, right):
-                visit(left)
-                visit(right)
-            case _:
-                pass
 
+def _tensor_expressions(item: nodes.Train) -> list[nodes.Expr]:
+    found = []
     for part in item.body:
         if isinstance(part, nodes.Penalty | nodes.Metric) or (
             isinstance(part, nodes.Setting) and part.path.text == "loss"
         ):
-            visit(part.value)
-    return any(name not in names and name not in ("label", "pi", "inf", "dt") for name in found)
+            found.append(part.value)
+    return found
+
+
+def _parts(expr: nodes.Expr) -> list[nodes.Expr]:
+    """Return `expr` and every expression inside it."""
+    match expr:
+        case nodes.Call(_, args):
+            inner = [arg.value for arg in args]
+        case nodes.Unary(_, operand):
+            inner = [operand]
+        case nodes.Binary(_, left, right) | nodes.Compare(_, left, right):
+            inner = [left, right]
+        case _:
+            inner = []
+    return [expr, *(part for child in inner for part in _parts(child))]
 
 
 # ---- loss, penalties, metrics -----------------------------------------------------
@@ -276,13 +295,16 @@ def _term(name: str, expr: nodes.Expr, tensors: Tensors) -> model.Term | None:
     value, type_ = resolve_tensor(expr, tensors)
     if tensors.findings.errors:
         return None
-    if type_.time or type_.shape:
-        what = "a value for every step" if type_.time else f"{list(type_.shape)} values"
+    if type_.shape:
         tensors.findings.add(
-            Code.SHAPE_MISMATCH, expr.span, f"this has {what}, and an objective is one number a sample",
-            help="wrap it: `mean_over_time(…)`" if type_.time else "wrap it: `mean(…)`",
-        )  # fmt: skip
+            Code.SHAPE_MISMATCH,
+            expr.span,
+            f"this has {list(type_.shape)} values, and an objective is one number a sample",
+            help="wrap it: `mean(…)`",
+        )
         return None
+    if type_.time:  # a value for every step counts by its mean over them
+        value, type_ = Apply("mean_over_time", (value,), (), expr.span), replace(type_, time=False)
     return model.Term(name, value, type_, expr.span.text, expr.span)
 
 
