@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
+from unicodedata import combining, east_asian_width
 
 from snnc.source import Span
 
@@ -126,22 +127,17 @@ class Diagnostic:
           = help: did you mean `tau`?
         """
         kind = "error" if self.is_error else "warning"
-        labels = [Label(self.span, self.note), *self.labels]
-        width = max(len(str(label.span.line)) for label in labels)
-        out = [f"{kind}[{self.code}]: {self.message}"]
-        path = None
-        for number, label in enumerate(sorted(labels, key=lambda item: item.span is not self.span)):
-            span = label.span
-            if span.source.path != path or number:
-                arrow = "-->" if number == 0 else ":::"
-                out.append(f"{' ' * width} {arrow} {span.source.path}:{span.line}:{span.column}")
-                out.append(f"{' ' * width} |")
-                path = span.source.path
-            out += _marked(label, width, "^" if number == 0 else "-")
-        if self.help:
-            first, *rest = self.help.splitlines()
-            out.append(f"{' ' * width} = help: {first}")
-            out += [f"{' ' * width}         {line}" for line in rest]
+        primary = Label(self.span, self.note)
+        beside = tuple(label for label in self.labels if self.note and _on_one_line(primary, label))
+        others = tuple(label for label in self.labels if label not in beside)
+        width = max(len(str(label.span.line)) for label in (primary, *others))
+        margin = " " * width
+        out = [f"{kind}[{self.code}]: {printable(self.message)}", f"{margin} --> {_place(self.span)}"]
+        out += [f"{margin} |", *_marked(primary, beside, width, "^")]
+        for label in others:
+            out += [f"{margin} ::: {_place(label.span)}", f"{margin} |", *_marked(label, (), width, "-")]
+        for number, line in enumerate((self.help or "").split("\n") if self.help else ()):
+            out.append(f"{margin} {'= help: ' if number == 0 else ' ' * 8}{printable(line)}")
         return "\n".join(out)
 
     def as_json(self) -> dict[str, object]:
@@ -157,26 +153,83 @@ class Diagnostic:
             "column": self.span.column,
             "end": self.span.end,
             "labels": [
-                {"file": l.span.source.path, "line": l.span.line, "column": l.span.column, "text": l.text}
-                for l in self.labels
+                {
+                    "file": label.span.source.path,
+                    "line": label.span.line,
+                    "column": label.span.column,
+                    "text": label.text,
+                }
+                for label in self.labels
             ],
         }
 
 
-def _marked(label: Label, width: int, mark: str) -> list[str]:
-    span = label.span
-    text = span.source.line_text(span.line)
-    length = max(1, min(span.end - span.start, len(text) - span.column + 1))
-    shown = text.replace("\t", " ")
-    if len(shown) > 160:  # a hostile or generated line: show the part around the mark
-        cut = max(0, span.column - 60)
-        shown, column = shown[cut : cut + 160], span.column - cut
-        length = min(length, 160 - column + 1)
-    else:
-        column = span.column
-    marks = " " * (column - 1) + mark * length
-    note = f" {label.text}" if label.text else ""
-    return [f"{span.line:>{width}} | {shown}", f"{' ' * width} | {marks}{note}"]
+MAX_SHOWN = 140  # characters of a source line; a hostile or generated line is cut around its mark
+
+
+def printable(text: str) -> str:
+    """Replace what a terminal would obey or hide (escapes, controls, direction marks); a tab becomes one space.
+
+    >>> printable("a\\tb\\x1b[31m")
+    'a b�[31m'
+    """
+    return "".join(c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _place(span: Span) -> str:
+    return f"{printable(span.source.path)}:{span.line}:{span.column}"
+
+
+def _on_one_line(primary: Label, label: Label) -> bool:
+    """Whether both marks fit beside each other under one source line."""
+    first, second = sorted((primary.span, label.span), key=lambda span: span.start)
+    text = first.source.text[first.start : second.end]
+    return first.source is second.source and first.end <= second.start and "\n" not in text and len(text) < MAX_SHOWN
+
+
+def _marked(label: Label, beside: tuple[Label, ...], width: int, mark: str) -> list[str]:
+    """Return a source line with marks under it, and the words of each label."""
+    places = sorted([(*_columns(label.span), mark, label.text), *((*_columns(b.span), "-", b.text) for b in beside)])
+    text = label.span.source.line_text(label.span.line)
+    cut = 0
+    if len(text) > MAX_SHOWN:
+        cut = max(0, min(places[0][0] - MAX_SHOWN // 3, len(text) - MAX_SHOWN))
+        end = cut + MAX_SHOWN
+        text = ("…" if cut else "") + text[cut + bool(cut) : end - (end < len(text))] + ("…" if end < len(text) else "")
+    shown = printable(text)
+    row, starts = "", []
+    for start, stop, sign, _ in places:
+        before, inside = shown[: start - cut], shown[start - cut : stop - cut]
+        starts.append(_cells(before))
+        row = row.ljust(starts[-1]) + sign * max(1, _cells(inside))
+    *first, last = places
+    rows = [f"{row} {last[3]}"]
+    hanging = [(column, words) for column, (*_, words) in zip(starts, first, strict=False) if words]
+    if hanging:
+        rows.append(_hung([(column, "|") for column, _ in hanging]))
+    while hanging:
+        rows.append(_hung([*((column, "|") for column, _ in hanging[:-1]), hanging[-1]]))
+        hanging = hanging[:-1]
+    number = label.span.line
+    return [f"{number:>{width}} | {shown}", *(f"{' ' * width} | {row}".rstrip() for row in rows)]
+
+
+def _columns(span: Span) -> tuple[int, int]:
+    """Return where on its line a span starts, from 0, and where it ends: at the latest at the end of the line."""
+    start = span.column - 1
+    return start, min(start + span.end - span.start, len(span.source.line_text(span.line)))
+
+
+def _cells(text: str) -> int:
+    """Return how many columns of a terminal `text` takes."""
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _hung(parts: list[tuple[int, str]]) -> str:
+    row = ""
+    for column, text in parts:
+        row = row.ljust(column) + text
+    return row
 
 
 class CompileError(Exception):

@@ -16,7 +16,7 @@ from snnc import model
 from snnc.expr import Apply, Expr, Num, Var
 from snnc.functions import FUNCTIONS
 from snnc.ops.memory import Delay, Dropout
-from snnc.plan import Assign, Body, Fire, Integrate, StepPlan
+from snnc.plan import CHANCE, Assign, Body, Fire, Integrate, StepPlan
 
 Array = NDArray[np.float64]
 Values = dict[str, Any]
@@ -72,9 +72,9 @@ def parameter_numbers(neuron: model.Neuron, dt: float, given: Mapping[str, Any])
     return values
 
 
-def body_constants(body: Body, dt: float, given: Mapping[str, Any]) -> Values:
-    """Return parameters and coefficients of a body."""
-    values = parameter_numbers(body.neuron, dt, given)
+def body_constants(body: Body, neuron: model.Neuron, dt: float, given: Mapping[str, Any]) -> Values:
+    """Return the parameters of `neuron` and the coefficients of `body`, which layers with other values may share."""
+    values = parameter_numbers(neuron, dt, given)
     for coefficient in body.coefficients:
         values[coefficient.target] = evaluate(coefficient.value, values)
     return values
@@ -177,7 +177,7 @@ def run_network(
     steps, batch = next(iter(inputs.values())).shape[:2]
     layers = {layer.name: layer for layer in network.layers}
     own = {n: {k.split(".", 1)[1]: v for k, v in given.items() if k.split(".")[0] == n} for n in layers}
-    constants = {n: body_constants(plan.body(n), network.dt, own[n]) for n in layers}
+    constants = {n: body_constants(plan.body(n), layers[n].neuron, network.dt, own[n]) for n in layers}
     states = {n: start_body(plan.body(n), constants[n], (batch, *layers[n].shape), own[n]) for n in layers}
     past = _before(plan, states, weights, batch)
     recording = Recording()
@@ -217,7 +217,7 @@ def _layer_step(
             total = total + now[_signal(signal)]
         ports[port] = total
     if node.name in chances:
-        ports["chance"] = chances[node.name][n]
+        ports[CHANCE] = chances[node.name][n]
     states[node.name], published = step_body(plan.body(node.name), constants[node.name], states[node.name], ports)
     now.update({f"{node.name}.{name}": value for name, value in published.items()})
 

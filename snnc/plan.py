@@ -52,6 +52,8 @@ class Integrate:
 
 Statement = Assign | Fire | Integrate
 
+CHANCE = "chance."  # uniform numbers in [0, 1) that a body with escape noise reads; no author can write this name
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -77,8 +79,7 @@ class Published:
 class Body:
     """One step of one neuron type.
 
-    `statements` run in order on the names of `slots`, `ports`, `constants` (and `chance`, uniform numbers in [0, 1), where
-    `random`); afterwards the slots hold the next state. `coefficients` are computed once from parameters and `dt`;
+    `statements` run in order on the names of `slots`, `ports`, `constants` (and CHANCE where `random`); afterwards the slots hold the next state. `coefficients` are computed once from parameters and `dt`;
     `constants` are those parameters and coefficients that the statements read.
     """
 

@@ -23,7 +23,7 @@ class Source:
 
     def line_text(self, line: int) -> str:
         """Return the 1-based `line` without its newline; empty past the end."""
-        lines = self.text.splitlines()
+        lines = self.text.split("\n")
         return lines[line - 1] if line <= len(lines) else ""
 
 

@@ -54,14 +54,14 @@ def findings_as_json(wanted: bool) -> Iterator[None]:
 
 
 def headline(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Return the metrics that a reader watches: single numbers, without norms, rates and silent fractions.
+    """Return the metrics that a reader watches, the loss first: single numbers but norms, rates and silent fractions.
 
-    >>> headline({"loss": 0.5, "rate.h": 12.0, "accuracy": 0.9, "confusion": [[1, 0], [0, 1]]})
+    >>> headline({"accuracy": 0.9, "loss": 0.5, "rate.h": 12.0, "confusion": [[1, 0], [0, 1]]})
     {'loss': 0.5, 'accuracy': 0.9}
     """
     return {
         name: float(value)
-        for name, value in metrics.items()
+        for name, value in sorted(metrics.items(), key=lambda item: item[0] != "loss")
         if not name.startswith(QUIET_METRICS) and getattr(value, "ndim", 0) == 0 and not isinstance(value, list)
     }
 

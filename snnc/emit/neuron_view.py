@@ -9,7 +9,7 @@ from snnc import model
 from snnc.emit.names import class_name, field_name, function_name, identifier, local_name
 from snnc.emit.pytext import python_text
 from snnc.expr import Expr, Num, Var, substitute
-from snnc.plan import Assign, Body, Fire, Integrate, Slot, Statement
+from snnc.plan import CHANCE, Assign, Body, Fire, Integrate, Slot, Statement
 from snnc.source import Span
 from snnc.units import unit_name
 
@@ -223,8 +223,8 @@ def _statements(body: Body) -> tuple[LineView, ...]:
     lines: list[LineView] = []
 
     def name(text: str) -> str:
-        if text == "dt":
-            return "DT"
+        if text in ("dt", CHANCE):
+            return "DT" if text == "dt" else "chance"
         if text in constants:
             return f"p.{field_name(text)}"
         if text in slots and text not in written:

@@ -152,13 +152,14 @@ def _loop_lines(
     states = {n.name: f"{identifier(n.name)}_state" for n in layers}
     states |= {n.name: f"{identifier(n.name)}_ring" for n in rings}
     read = _read_outside(group, plan, kept)
-    inputs = (["n"] if counted else []) + [local[s] for s in outside]
+    inputs = (["n" if random else "_"] if counted else []) + [local[s] for s in outside]
     xs = (["jnp.arange(steps)"] if counted else []) + [
         f"over_time({signal_text(s, network, {})}, steps)" for s in outside
     ]
     loop = f"loop_{number}"
     names = ", ".join(n.name for n in layers)
-    out = [f"def {loop}(carry: Any, xs: Any) -> Any:", f'    """One step of {names}: these wait for each other."""']
+    why = f"{names}, which wait for each other" if group.loop else f"{names}, which draws noise"
+    out = [f"def {loop}(carry: Any, xs: Any) -> Any:", f'    """One step of {why}."""']
     if truncate is not None:
         out.append(f"    carry = truncate(carry, xs[0], {truncate})")
     out.append(f"    {_tuple(carried)} = carry")

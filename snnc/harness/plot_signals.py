@@ -23,7 +23,7 @@ def draw_raster(path: Path, spikes: Mapping[str, np.ndarray], dt: float) -> Path
             steps, neurons = values.shape
             drawn = np.unique(np.linspace(0, neurons - 1, min(neurons, _NEURONS)).astype(int))
             step, row = np.nonzero(values[:, drawn])
-            length = np.clip(200 * heights[index] / len(drawn), 1.5, 10.0)
+            length = np.clip(130 * heights[index] / len(drawn), 1.5, 10.0)
             axes.plot((step + 1) * dt, drawn[row], "|", color=colour(index), markersize=length, markeredgewidth=1.0)
             rate = np.count_nonzero(values) / (neurons * steps * dt * 1e-3)
             axes.set_title(name)

@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 
 from snnc import model
 from snnc.expr import Apply, Expr, Num, Var, apply, size, substitute, variables
-from snnc.lower.solve import apply_if, bind_ports, ordered, solve
-from snnc.plan import Assign, Body, Fire, Integrate, Published, Slot, Statement
+from snnc.lower.solve import apply_if, bind_ports, mark, ordered, solve, unmarked
+from snnc.plan import CHANCE, Assign, Body, Fire, Integrate, Published, Slot, Statement
 from snnc.semantics.neurons import BEFORE
 from snnc.units import unit_name
 
-COUNTER = "refractory"  # steps for which the neuron stays refractory
-READY = "ready"  # true while the counter has run out
-PERIOD = "refractory_steps"
-PREVIOUS = "spike_before"
+COUNTER = mark("refractory")  # steps for which the neuron stays refractory
+READY = mark("ready")  # true while the counter has run out
+PERIOD = mark("refractory_steps")
+PREVIOUS = mark("spike_before")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,40 @@ def lower_neuron(neuron: model.Neuron, name: str, connected: tuple[str, ...], ex
     constants = tuple(n for n in names if n in used)
     read = used | {v for c in hoisted for v in variables(c.value)}
     hoisted = [c for c in hoisted if c.target in read]
-    return Body(
+    body = Body(
         name, neuron, ports, slots, tuple(hoisted), constants, tuple(statements), tuple(published), random, method
+    )
+    return _spelled(body)
+
+
+def _spelled(body: Body) -> Body:
+    """Give the names that lowering made a spelling that clashes with none of the author's."""
+    neuron = body.neuron
+    taken = {"dt", "spike", "chance", *(x.name for x in (*neuron.params, *neuron.states, *neuron.ports))}
+    made = [s.name for s in body.slots] + [c.target for c in body.coefficients] + [p.variable for p in body.published]
+    for statement in body.statements:
+        made += statement.targets if isinstance(statement, Integrate) else [statement.target]
+    names = unmarked(made, taken) | {CHANCE: CHANCE}
+
+    def plain(name: str) -> str:
+        return names.get(name, name)
+
+    def renamed(expr: Expr) -> Expr:
+        return substitute(expr, {old: Var(new) for old, new in names.items()})
+
+    statements = []
+    for statement in body.statements:
+        changed = map_expressions(statement, renamed)
+        if not isinstance(changed, Integrate):
+            changed = replace(changed, target=plain(changed.target))
+        statements.append(changed)
+    return replace(
+        body,
+        slots=tuple(replace(s, name=plain(s.name)) for s in body.slots),
+        coefficients=tuple(replace(c, target=plain(c.target), value=renamed(c.value)) for c in body.coefficients),
+        constants=tuple(plain(c) for c in body.constants),
+        statements=tuple(statements),
+        published=tuple(replace(p, variable=plain(p.variable)) for p in body.published),
     )
 
 
@@ -118,7 +150,7 @@ def _slots(neuron: model.Neuron, refractory: bool, uses_previous: bool) -> tuple
         slots.append(Slot(COUNTER, "steps", Num(0.0), hidden=True))
     for k, rule in enumerate(neuron.spikes, 1):
         if rule.rising:
-            slots.append(Slot(f"above_{k}", "0 or 1", Num(0.0), hidden=True))
+            slots.append(Slot(mark(f"above_{k}"), "0 or 1", Num(0.0), hidden=True))
     if uses_previous:
         slots.append(Slot(PREVIOUS, "1", Num(0.0), hidden=True))
     return tuple(slots)
@@ -132,12 +164,12 @@ def _spikes(neuron: model.Neuron, bound, statements: list[Statement], pre, refra
     published = [Published("spike", "spike", "1")]
     gate = Var(READY) if refractory else None
     for state in pre:
-        statements.append(Assign(f"{state}_pre", Var(state), f"{state} as tested"))
+        statements.append(Assign(mark(f"{state}_pre"), Var(state), f"{state} as tested"))
         unit = next(unit_name(s.dimension) for s in neuron.states if s.name == state)
-        published.append(Published(f"{state}.pre", f"{state}_pre", unit))
+        published.append(Published(f"{state}.pre", mark(f"{state}_pre"), unit))
     fired = []
     for k, rule in enumerate(neuron.spikes, 1):
-        target = "spike" if single and rule.emit is None else ("fired" if single else f"fired_{k}")
+        target = "spike" if single and rule.emit is None else mark("fired" if single else f"fired_{k}")
         fired.append(target)
         statements += _test(neuron, rule, k, target, bound, gate)
     emitted = []
@@ -145,7 +177,7 @@ def _spikes(neuron: model.Neuron, bound, statements: list[Statement], pre, refra
         if rule.emit is None:
             emitted.append(target)
             continue
-        name = "spike" if single else f"spike_{k}"
+        name = "spike" if single else mark(f"spike_{k}")
         emitted.append(name)
         statements.append(
             Assign(name, Apply("emit", (Var(target), bound(rule.emit))), f"emit {rule.span.text}", rule.span)
@@ -182,7 +214,7 @@ def _test(  # type: ignore[no-untyped-def]
     if rule.rate is not None:
         rate = apply("neg", apply("*", bound(rule.rate), Var("dt")))
         chance = apply("-", Num(1.0), Apply("exp", (rate,)))
-        value: Expr = Apply("sample", (chance, Var("chance")))
+        value: Expr = Apply("sample", (chance, Var(CHANCE)))
         if gate is not None:
             value = apply_if(gate, value, Num(0.0))
         return [Assign(target, value, note, rule.span)]
@@ -191,17 +223,19 @@ def _test(  # type: ignore[no-untyped-def]
     condition = bound(rule.condition)
     out: list[Statement] = []
     if rule.rising:
-        above = f"above_{k}"
-        out.append(Assign(f"{above}_now", condition, note))
-        condition = Apply("and", (Var(f"{above}_now"), Apply("<=", (Var(above), Num(0.0)))))
+        above = mark(f"above_{k}")
+        now = mark(f"above_{k}_now")
+        out.append(Assign(now, condition, note))
+        condition = Apply("and", (Var(now), Apply("<=", (Var(above), Num(0.0)))))
     if gate is None:
         out.append(Fire(target, condition, bound(rule.margin), neuron.surrogate, note, rule.span))
     else:
         out.append(Fire(target, condition, bound(rule.margin), neuron.surrogate, note, rule.span))
         out.append(Assign(target, apply_if(gate, Var(target), Num(0.0)), "not while refractory"))
     if rule.rising:
-        above = f"above_{k}"
-        out.append(Assign(above, Apply("where", (Var(f"{above}_now"), Num(1.0), Num(0.0))), "for `rising`"))
+        above = mark(f"above_{k}")
+        now = mark(f"above_{k}_now")
+        out.append(Assign(above, Apply("where", (Var(now), Num(1.0), Num(0.0))), "for `rising`"))
     return out
 
 
@@ -219,7 +253,7 @@ def _hoist(
         for assign in found:
             if assign.value == value:
                 return Var(assign.target)
-        name = f"k{sum(a.target.startswith('k') and a.target[1:].isdigit() for a in found) + 1}"
+        name = mark(f"k{sum(a.target.startswith('k') and a.target[1:-1].isdigit() for a in found) + 1}")
         found.append(Assign(name, value))
         return Var(name)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from snnc import model
 from snnc.expr import Expr, variables
 from snnc.lower.body import Extra, lower_neuron
+from snnc.lower.initial import settle_initialisers
 from snnc.plan import Body, Group, StepPlan
 
 Active = model.Layer | model.OpNode
@@ -21,6 +22,7 @@ def lower_network(network: model.Network, read: tuple[model.Signal, ...] = ()) -
         CompileError: from the solver.
     """
     bodies = _bodies(network, {*read, *_read_inside(network)})
+    network = settle_initialisers(network, bodies)
     nodes = tuple(node for node in network.nodes if not isinstance(node, model.Input))
     order = _sorted(nodes)
     return StepPlan(network, bodies, order, _groups(nodes, order))

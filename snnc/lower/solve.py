@@ -7,7 +7,7 @@ are exact where time constants coincide (Rotter & Diesmann 1999); other systems 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from snnc import model
@@ -19,6 +19,27 @@ from snnc.source import NOWHERE
 
 ZERO = Num(0.0)
 DT = Var("dt")
+
+
+def mark(name: str) -> str:
+    """Return a name that no author can have written; `unmarked` gives it a plain spelling at the end of lowering."""
+    return f"{name}."
+
+
+def unmarked(names: Iterable[str], taken: Collection[str]) -> dict[str, str]:
+    """Return the plain spelling of each marked name, free of the names in `taken`.
+
+    >>> unmarked(["fired.", "v"], ["v", "fired"])
+    {'fired.': 'fired_'}
+    """
+    spelled: dict[str, str] = {}
+    for name in names:
+        if name.endswith(".") and name not in spelled:
+            plain = name[:-1]
+            while plain in taken or plain in spelled.values():
+                plain += "_"
+            spelled[name] = plain
+    return spelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +180,7 @@ class _Entries:
         self.closed = all(self._is_closed(r, c) for r in states for c in states) and not any(
             rests[c] != ZERO and r != c and self._reaches(c, r) for r in states for c in states
         )
-        self.table = "" if self.closed else f"flow_{'_'.join(states)}{suffix}"
+        self.table = "" if self.closed else mark(f"flow_{'_'.join(states)}{suffix}")
         if self.table:
             cells = [apply("*", matrix.get((r, c), ZERO), DT) for r in states for c in states]
             value = Apply("expm", tuple(cells), (("n", float(len(states))),))
@@ -185,7 +206,7 @@ class _Entries:
         return not self._reaches(column, row)
 
     def _named(self, name: str, value: Expr, note: str) -> Expr:
-        name += self.suffix
+        name = mark(name + self.suffix)
         if value == Num(1.0) or value == ZERO:
             return value
         if all(a.target != name for a in self.coefficients):
@@ -271,9 +292,9 @@ def _scaled(value: Expr, gain: Expr) -> Expr:
 def _name(name: str, value: Expr, coefficients: list[Assign], suffix: str) -> Expr:
     """Give `value` a name among the coefficients; a second value of one name gets a number."""
     stem, k = name + suffix, 2
-    name = stem
+    name = mark(stem)
     while any(a.target == name and a.value != value for a in coefficients):
-        name, k = f"{stem}{k}", k + 1
+        name, k = mark(f"{stem}{k}"), k + 1
     if all(a.target != name for a in coefficients):
         coefficients.append(Assign(name, value))
     return Var(name)
@@ -356,8 +377,9 @@ def ordered(updates: tuple[Assign, ...]) -> tuple[Statement, ...]:
             left.remove(free)
             continue
         chosen = left.pop(0)
-        first.append(Assign(f"{chosen.target}_next", chosen.value, chosen.note, chosen.span))
-        last.append(Assign(chosen.target, Var(f"{chosen.target}_next")))
+        after = mark(f"{chosen.target}_next")
+        first.append(Assign(after, chosen.value, chosen.note, chosen.span))
+        last.append(Assign(chosen.target, Var(after)))
     return (*first, *last)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from fnmatch import fnmatchcase
 
 from snnc import model
 from snnc.diagnostics import Code, Findings, did_you_mean
@@ -15,26 +14,19 @@ from snnc.semantics.expressions import Scope
 from snnc.semantics.modules import Module, name_span
 from snnc.semantics.operations import whole
 from snnc.semantics.optimizers import default_optimizer, resolve_optimizer
+from snnc.semantics.recipe_settings import (
+    check_groups,
+    read_freeze,
+    read_learn,
+    read_precision,
+    read_select,
+    read_start,
+)
 from snnc.semantics.tensors import Tensors, resolve_tensor, signal_names
 from snnc.syntax import nodes
 from snnc.units import ONE
 
 SETTINGS = ("epochs", "batch", "seed", "learn", "loss", "optimizer", "select", "freeze", "start", "precision")
-RULES_TO_COME = (
-    "eventprop",
-    "ttfs",
-    "eprop",
-    "ottt",
-    "ostl",
-    "d_rtrl",
-    "decolle",
-    "es",
-    "ga",
-    "maml",
-    "reptile",
-    "none",
-)
-PRECISIONS_TO_COME = ("bf16", "f16_residual", "f16")
 
 FieldLoader = Callable[[model.DataSet], tuple[model.Field, ...] | None]
 
@@ -75,12 +67,12 @@ def resolve_recipe(
         term for part in item.body if isinstance(part, nodes.Metric) and (term := _metric(part, tensors)) is not None
     )
     optimizer = resolve_optimizer(settings["optimizer"], scope) if "optimizer" in settings else default_optimizer()
-    truncate = _learn(settings, scope, network, findings)
-    select = _select(settings, metrics, pipeline, findings)
-    freeze = _freeze(settings, network, findings)
-    start = _start(settings, home, findings)
-    _precision(settings, findings)
-    _check_groups(optimizer, item, network, findings)
+    truncate = read_learn(settings, scope, network, findings)
+    select = read_select(settings, metrics, pipeline, findings)
+    freeze = read_freeze(settings, network, findings)
+    start = read_start(settings, home, findings)
+    read_precision(settings, findings)
+    check_groups(optimizer, item, network, findings)
     if findings.errors or loss is None:
         return None
     numbers = {}
@@ -321,153 +313,3 @@ def _metric(part: nodes.Metric, tensors: Tensors) -> model.Term | None:
         )  # fmt: skip
         return None
     return model.Term(part.name, value, type_, part.value.span.text, part.span)
-
-
-# ---- the other settings --------------------------------------------------------------
-
-
-def _learn(settings: dict[str, nodes.Expr], scope: Scope, network: model.Network, findings: Findings) -> int | None:
-    """Return the steps of truncated BPTT, None for full BPTT; check that a gradient can flow."""
-    for layer in network.layers:
-        if layer.neuron.spikes and layer.neuron.surrogate is None and any(r.rate is None for r in layer.neuron.spikes):
-            findings.add(
-                Code.NO_SURROGATE, layer.span, f"`{layer.name}` ({layer.neuron.name}) spikes and has no surrogate, so that "
-                "BPTT passes no gradient through it",
-                help=f"give the neuron one: `surrogate atan(alpha = 2)`, or the layer: `{layer.neuron.name}(surrogate = atan)`",
-            )  # fmt: skip
-    value = settings.get("learn")
-    if value is None:
-        return None
-    call = (
-        value
-        if isinstance(value, nodes.Call)
-        else nodes.Call(value, span=value.span)
-        if isinstance(value, nodes.Name)
-        else None
-    )
-    name = call.func.text if call is not None else "?"
-    if call is None or name not in ("bptt", "tbptt"):
-        later = name in RULES_TO_COME
-        findings.add(
-            Code.NOT_YET if later else Code.UNKNOWN_NAME, value.span,
-            f"{'not supported yet: the' if later else 'unknown'} learning rule `{name}`",
-            help="built so far: `bptt()` and `tbptt(k)`" if later else did_you_mean(name, ["bptt", "tbptt", *RULES_TO_COME]),
-        )  # fmt: skip
-        return None
-    if name == "bptt":
-        for arg in call.args:
-            off = isinstance(arg.value, nodes.Name) and arg.value.text == "off"
-            if arg.name == "checkpoint" and off:
-                continue
-            findings.add(
-                Code.NOT_YET if arg.name == "checkpoint" else Code.UNKNOWN_ARGUMENT, arg.span,
-                "not supported yet: checkpointed BPTT" if arg.name == "checkpoint" else f"`bptt` has no argument `{arg.name}`",
-                help="write `bptt()`",
-            )  # fmt: skip
-        return None
-    if len(call.args) != 1 or call.args[0].name not in (None, "steps"):
-        findings.add(Code.MISSING_ARGUMENT, call.span, "`tbptt` takes one number of steps", help="as in `tbptt(50)`")
-        return None
-    return whole(call.args[0].value, scope, "the length of `tbptt`")
-
-
-def _select(
-    settings: dict[str, nodes.Expr], metrics: tuple[model.Term, ...], pipeline: Pipeline, findings: Findings
-) -> model.Select | None:
-    value = settings.get("select")
-    if value is None:
-        return None
-    arg = value.args[0].value if isinstance(value, nodes.Call) and len(value.args) == 1 else None
-    if not isinstance(value, nodes.Call) or value.func.text != "best" or not isinstance(arg, nodes.Name):
-        findings.add(Code.BAD_SETTING, value.span, "`select` is `best(val.METRIC)`", help="as in `best(val.accuracy)`")
-        return None
-    if arg.parts[0] == "test":
-        findings.add(
-            Code.SELECT_ON_TEST, arg.span, "the test split chooses the weights here, so that its result means nothing",
-            help=f"select on validation data: `best(val.{'.'.join(arg.parts[1:])})`",
-        )  # fmt: skip
-        return None
-    known = ["loss", *(m.name for m in metrics if not m.type.shape)]
-    if arg.parts[0] != "val" or len(arg.parts) != 2 or arg.parts[1] not in known:
-        findings.add(
-            Code.UNKNOWN_NAME,
-            arg.span,
-            f"no metric `{arg.text}`",
-            help=did_you_mean(arg.text, [f"val.{k}" for k in known]),
-        )
-        return None
-    source = dict(pipeline.data.source.args)
-    if "val" in source and not source["val"] and pipeline.data.source.name != "npz":
-        findings.add(
-            Code.BAD_SETTING, value.span, f"`{pipeline.data.name}` has no validation split to select on",
-            help=f"split one off: `{pipeline.data.source.name}(val = 0.1, …)`",
-        )  # fmt: skip
-    return model.Select(arg.text, arg.parts[1] != "loss")
-
-
-def _freeze(settings: dict[str, nodes.Expr], network: model.Network, findings: Findings) -> tuple[str, ...]:
-    value = settings.get("freeze")
-    if value is None:
-        return ()
-    items = value.items if isinstance(value, nodes.ListExpr) else (value,)
-    patterns = []
-    for item in items:
-        if not isinstance(item, nodes.String):
-            findings.add(
-                Code.WRONG_KIND, item.span, "`freeze` is a list of patterns in quotes", help='as in `freeze = ["h.*"]`'
-            )
-            continue
-        if not any(fnmatchcase(name, item.value) for name in parameter_names(network)):
-            findings.add(
-                Code.UNKNOWN_NAME, item.span, f"no parameter matches `{item.value}`",
-                help=did_you_mean(item.value, parameter_names(network)),
-            )  # fmt: skip
-        patterns.append(item.value)
-    return tuple(patterns)
-
-
-def parameter_names(network: model.Network) -> list[str]:
-    """Return the dotted names of everything trainable."""
-    names = []
-    for node in network.nodes:
-        if isinstance(node, model.OpNode):
-            names += [f"{node.name}.{w.name}" for w in node.op.weights()]
-        elif isinstance(node, model.Layer):
-            names += [f"{node.name}.{p.name}" for p in node.neuron.params if p.trainable]
-    return names
-
-
-def _check_groups(optimizer: model.Optimizer, item: nodes.Train, network: model.Network, findings: Findings) -> None:
-    setting = next((p for p in item.body if isinstance(p, nodes.Setting) and p.path.text == "optimizer"), None)
-    for group in optimizer.groups:
-        if setting is not None and not any(fnmatchcase(name, group.pattern) for name in parameter_names(network)):
-            findings.add(
-                Code.UNKNOWN_NAME, setting.span, f"no parameter matches `{group.pattern}`",
-                help=did_you_mean(group.pattern, parameter_names(network)),
-            )  # fmt: skip
-
-
-def _start(settings: dict[str, nodes.Expr], home: Module, findings: Findings) -> str | None:
-    value = settings.get("start")
-    if value is None:
-        return None
-    found = home.find(value) if isinstance(value, nodes.Name) else None
-    if not isinstance(value, nodes.Name) or found is None or not isinstance(found[0], nodes.Train):
-        findings.add(
-            Code.UNKNOWN_NAME, value.span, f"`start` names another recipe, and `{value.span.text}` is none",
-            help=did_you_mean(value.span.text, home.defined(nodes.Train)),
-        )  # fmt: skip
-        return None
-    return value.text
-
-
-def _precision(settings: dict[str, nodes.Expr], findings: Findings) -> None:
-    value = settings.get("precision")
-    if value is None or (isinstance(value, nodes.Name) and value.text == "f32"):
-        return
-    word = value.text if isinstance(value, nodes.Name) else "?"
-    later = word in PRECISIONS_TO_COME
-    findings.add(
-        Code.NOT_YET if later else Code.UNKNOWN_NAME, value.span,
-        f"{'not supported yet: the' if later else 'unknown'} precision `{word}`", help="`f32` is built so far",
-    )  # fmt: skip

@@ -3,6 +3,9 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import snnc
 
 PROGRAM = """
 from snnc.harness.runtime import prepare_runtime
@@ -13,7 +16,8 @@ print(jax.jit(lambda x: x * 2 + 1)(20.5))
 
 
 def start(folder):
-    environment = {**os.environ, "SNNC_CACHE": str(folder), "JAX_PLATFORMS": "cpu"}
+    root = str(Path(snnc.__file__).parent.parent)
+    environment = {**os.environ, "PYTHONPATH": root, "SNNC_CACHE": str(folder), "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-W", "error", "-c", PROGRAM]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -1,0 +1,110 @@
+"""Turns `fluctuation(…)` into normal weights, from the response of the layer that they feed.
+
+Rossbroich, Gygax & Zenke (2022): sigma_w = theta / (xi sqrt(n nu eps_hat)) with eps_hat the integral of the squared response
+of the potential to one spike of unit weight. Response and threshold are measured in units of the margin, by running the
+layer's own step without spikes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from snnc import model
+from snnc.diagnostics import Code, fail
+from snnc.expr import Num
+from snnc.interp import body_constants, start_body, step_body
+from snnc.ops.dense import Dense
+from snnc.ops.initialisers import fluctuation_std
+from snnc.ops.operation import Init
+from snnc.plan import CHANCE, Assign, Body, Fire, Published
+from snnc.semantics.parameters import parameter_values
+
+PROBE = "margin.probe"
+MAX_STEPS = 100_000
+
+
+def settle_initialisers(network: model.Network, bodies: tuple[tuple[str, Body], ...]) -> model.Network:
+    """Return `network` with every `fluctuation` replaced by the normal distribution that it stands for.
+
+    Raises:
+        CompileError: E0407 if the weights feed no spiking layer.
+    """
+    nodes = tuple(_settled(node, network, dict(bodies)) for node in network.nodes)
+    return network if nodes == network.nodes else replace(network, nodes=nodes)
+
+
+def _settled(node: model.Node, network: model.Network, bodies: dict[str, Body]) -> model.Node:
+    if not isinstance(node, model.OpNode) or not isinstance(node.op, Dense) or node.op.init.name != "fluctuation":
+        return node
+    target = _target(node.name, network)
+    if target is None or not any(isinstance(s, Fire) for s in bodies[target[0].name].statements):
+        raise fail(
+            Code.BAD_VALUE,
+            node.span,
+            "`fluctuation` needs a spiking layer at the end of the chain, for it sets the spread of its potential",
+            help="use `kaiming_uniform` or `normal(mean, std)` here",
+        )
+    options = dict(node.op.init.options)
+    theta, response = _response(target[0], target[1], bodies[target[0].name], network.dt)
+    std = fluctuation_std(
+        theta=theta, inputs=node.op.fan_in, rate=options["rate"], xi=options["xi"], eps_squared=response
+    )
+    return replace(node, op=replace(node.op, init=Init("normal", (("mean", 0.0), ("std", std)))))
+
+
+def _target(name: str, network: model.Network) -> tuple[model.Layer, str] | None:
+    """Return the layer and port in which the chain after operation `name` ends."""
+    for node in network.nodes:
+        if isinstance(node, model.Layer):
+            for port, signals in node.ports:
+                if any(signal.node == name for signal in signals):
+                    return node, port
+        elif isinstance(node, model.OpNode) and any(s.node == name for s in node.sources):
+            if isinstance(node.op, Dense):
+                continue
+            found = _target(node.name, network)
+            if found is not None:
+                return found
+    return None
+
+
+def _response(layer: model.Layer, port: str, body: Body, dt: float) -> tuple[float, float]:
+    """Return the distance of the resting margin from 0, and the integral of the squared unit response (ms)."""
+    values = parameter_values(layer.neuron.params, dt)
+    given = {p.name: values.get(p.name, 1.0) for p in layer.neuron.params}
+    constants = body_constants(body, dt, given)
+    probe = _without_spikes(body)
+    starts = {s.name: 0.0 for s in body.slots if isinstance(s.init, model.Drawn)}
+
+    def margins(size: float) -> np.ndarray:
+        state = start_body(probe, constants, (), starts)
+        seen: list[float] = []
+        for n in range(MAX_STEPS):
+            ports = {p: np.asarray(size if p == port and n == 0 else 0.0) for p in body.ports}
+            state, published = step_body(probe, constants, state, {**ports, CHANCE: np.ones(())})
+            seen.append(float(published[PROBE]))
+            if n > 20 and abs(seen[-1] - seen[-2]) < 1e-9 * max(1e-12, abs(seen[0] - seen[-1])):
+                break
+        return np.asarray(seen)
+
+    rest, moved = margins(0.0), margins(1e-6)
+    length = min(len(rest), len(moved))
+    response = (moved[:length] - rest[:length]) / 1e-6
+    return max(-float(rest[0]), 1e-12), max(float(np.sum(response**2) * dt), 1e-12)
+
+
+def _without_spikes(body: Body) -> Body:
+    """Return `body` with every spike test replaced by silence, and its first margin published."""
+    statements = []
+    probed = False
+    for statement in body.statements:
+        if isinstance(statement, Fire):
+            if not probed:
+                statements.append(Assign(PROBE, statement.margin))
+                probed = True
+            statements.append(Assign(statement.target, Num(0.0)))
+        else:
+            statements.append(statement)
+    return replace(body, statements=tuple(statements), published=(Published(PROBE, PROBE, "1"),))

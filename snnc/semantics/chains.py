@@ -1,0 +1,200 @@
+"""Reads the chains of a network: `a -> dense() -> h` becomes operations with names and units, and edges into ports."""
+
+from __future__ import annotations
+
+from snnc import model
+from snnc.diagnostics import Code, Label, did_you_mean
+from snnc.semantics.elaboration import Elaboration, PendingLayer, PendingOp, find_neuron, report_unknown
+from snnc.semantics.operations import OPERATIONS, bind, scale_dimension, whole
+from snnc.syntax import nodes
+from snnc.units import ONE, dimension_name
+
+
+def read_chain(e: Elaboration, chain: nodes.Chain) -> None:
+    first, *rest = chain.nodes
+    if isinstance(first, nodes.Instance):
+        if find_neuron(e, first.func) is None:
+            report_unknown(e, first.func, "operation")
+            return
+        source = find_source(e, nodes.Name((first.alias or "?",), span=first.span))
+    else:
+        source = find_source(e, first)
+    pending: list[nodes.Instance] = []
+    for node in rest:
+        if source is None:
+            return
+        if isinstance(node, nodes.Name):
+            source = _close(e, chain, source, pending, node)
+            pending = []
+        elif find_neuron(e, node.func) is not None:
+            source = _close(e, chain, source, pending, nodes.Name((node.alias or "?",), span=node.span))
+            pending = []
+        elif node.func.text not in OPERATIONS:
+            report_unknown(e, node.func, "operation")
+            return
+        else:
+            pending.append(node)
+            if node.alias is not None:
+                e.add(node.alias, node.span)
+                names = _segment_names(e, source.node, node.alias, pending[:-1])
+                source = _add_ops(e, chain, source, [*names, node.alias], pending, None)
+                pending = []
+    if pending:
+        last = pending[-1]
+        e.findings.add(
+            Code.NO_SIGNAL, last.span, "the chain ends in an operation without a name, so that nothing can read it",
+            help=f"let it end in a layer, or write `{last.func.text}(…) as NAME`",
+        )  # fmt: skip
+
+
+def _segment_names(e: Elaboration, source: str, target: str, instances: list[nodes.Instance]) -> list[str]:
+    """Name the operations between two named nodes `SOURCE_TARGET.OP`, a second of a kind `OP2`."""
+    names: list[str] = []
+    for instance in instances:
+        stem = f"{source.replace('.', '_')}_{target}.{instance.func.text}"
+        name, k = stem, 2
+        while name in e.ops or name in names:
+            name, k = f"{stem}{k}", k + 1
+        names.append(name)
+    return names
+
+
+def _close(
+    e: Elaboration, chain: nodes.Chain, source: model.Signal, pending: list[nodes.Instance], target: nodes.Name
+) -> model.Signal | None:
+    """End a segment of operations in the layer (or port) that `target` names."""
+    layer = e.layers.get(target.parts[0])
+    if layer is None:
+        if target.parts[0] in e.inputs or target.parts[0] in e.ops:
+            e.findings.add(
+                Code.WRONG_KIND, target.span, f"nothing can flow into `{target.text}`",
+                help="a chain ends in a layer or in a port of a layer",
+            )  # fmt: skip
+        else:
+            e.findings.add(
+                Code.UNKNOWN_NAME, target.span, f"unknown layer `{target.text}`",
+                help=did_you_mean(target.text, e.layers) or "declare it: `layer h = LIF[n]()`",
+            )  # fmt: skip
+        return None
+    port = _port(e, layer, target)
+    if port is None:
+        return None
+    names = _segment_names(e, source.node, layer.name, pending)
+    end = _add_ops(e, chain, source, names, pending, (target, port))
+    layer.edges.setdefault(port.name, []).append(end)
+    return find_source(e, nodes.Name((layer.name,), span=target.span), quiet=True)
+
+
+def _port(e: Elaboration, layer: PendingLayer, target: nodes.Name) -> model.Port | None:
+    ports = layer.neuron.ports
+    if len(target.parts) > 1:
+        for port in ports:
+            if target.parts[1:] == (port.name,):
+                return port
+        e.findings.add(
+            Code.UNKNOWN_NAME, target.span, f"`{layer.name}` ({layer.neuron.name}) has no port `{target.text.split('.', 1)[1]}`",
+            help=did_you_mean(target.parts[1], [p.name for p in ports]) or "it takes no input",
+        )  # fmt: skip
+        return None
+    needed = [port for port in ports if port.default is None]
+    if len(needed) == 1:
+        return needed[0]
+    if not needed and len(ports) == 1:
+        return ports[0]
+    listed = ", ".join(f"`{layer.name}.{port.name}`" for port in ports)
+    e.findings.add(
+        Code.AMBIGUOUS_PORT, target.span,
+        f"`{layer.neuron.name}` has {len(ports) or 'no'} ports, and none is the only one without a default",
+        help=f"name the port: {listed}" if ports else "a neuron receives through `event x` or `input I`",
+    )  # fmt: skip
+    return None
+
+
+def find_source(e: Elaboration, name: nodes.Name, *, quiet: bool = False) -> model.Signal | None:
+    """Return the signal that a name in a chain or an expression stands for."""
+    signal = find_signal(e, name.parts)
+    if isinstance(signal, model.Signal):
+        return signal
+    if not quiet:
+        known = [*e.inputs, *e.layers, *e.ops]
+        e.findings.add(
+            Code.UNKNOWN_NAME if signal is None else Code.NO_SIGNAL,
+            name.span,
+            f"unknown node `{name.text}`" if signal is None else signal,
+            help=did_you_mean(name.text, known) if signal is None else "name one of its signals with a dot",
+        )
+    return None
+
+
+def find_signal(e: Elaboration, parts: tuple[str, ...]) -> model.Signal | str | None:
+    """Return the signal of a dotted name; None if there is no such node, a message if the node has no such signal."""
+    joined = ".".join(parts)
+    if joined in e.ops or joined in e.inputs:
+        return model.Signal(joined)
+    layer = e.layers.get(parts[0])
+    if layer is None:
+        return None
+    neuron = layer.neuron
+    if len(parts) == 1:
+        if neuron.spikes:
+            return model.Signal(layer.name, "spike")
+        if len(neuron.states) == 1:
+            return model.Signal(layer.name, neuron.states[0].name)
+        listed = ", ".join(f"`{layer.name}.{s.name}`" for s in neuron.states)
+        return f"`{layer.name}` does not spike and has {len(neuron.states)} states ({listed})"
+    if parts[1] not in neuron.signals or len(parts) > 3 or (len(parts) == 3 and parts[2] != "pre"):
+        listed = ", ".join(f"`{layer.name}.{s}`" for s in neuron.signals)
+        return f"`{layer.name}` has no signal `{joined.split('.', 1)[1]}`; it has {listed}"
+    return model.Signal(layer.name, parts[1], len(parts) == 3)
+
+
+def _add_ops(
+    e: Elaboration,
+    chain: nodes.Chain,
+    source: model.Signal,
+    names: list[str],
+    instances: list[nodes.Instance],
+    target: tuple[nodes.Name, model.Port] | None,
+) -> model.Signal:
+    """Add the operations of a segment, with the units of their weights; return the signal at its end."""
+    ops: list[PendingOp] = []
+    signal = source
+    for name, instance in zip(names, instances, strict=True):
+        spec = OPERATIONS[instance.func.text]
+        bound = bind(instance, spec, e.scope)
+        size = whole(bound["size"].value, e.scope, "the size of `dense`") if "size" in bound else None
+        ops.append(PendingOp(name, spec, instance, bound, signal, " ".join(chain.span.text.split()), size))
+        signal = model.Signal(name)
+    _set_dimensions(e, source, ops, target)
+    for op in ops:
+        e.ops[op.name] = op
+        e.places.setdefault(op.name, op.instance.span)
+        if op.name not in e.order:
+            e.order.append(op.name)
+    return signal
+
+
+def _set_dimensions(
+    e: Elaboration, source: model.Signal, ops: list[PendingOp], target: tuple[nodes.Name, model.Port] | None
+) -> None:
+    """Carry units along a segment; its last product takes the unit that the port asks for."""
+    dimension = e.dimension_of(source)
+    last = max((i for i, op in enumerate(ops) if op.spec.name == "dense"), default=None)
+    factors = [scale_dimension(op.bound, e.scope) if op.spec.name == "scale" else ONE for op in ops]
+    for i, op in enumerate(ops):
+        if i == last and target is not None:
+            after = ONE
+            for factor in factors[i:]:
+                after = after * factor
+            op.weight = target[1].dimension / after / dimension
+        dimension = dimension * factors[i] * op.weight
+        op.dimension = dimension
+    if target is not None and dimension != target[1].dimension:
+        name, port = target
+        e.findings.add(
+            Code.UNIT_MISMATCH, name.span,
+            f"`{port.name}` of `{name.parts[0]}` is {dimension_name(port.dimension)}, but {dimension_name(dimension)} arrives",
+            note=dimension_name(port.dimension),
+            help="multiply on the way: `-> scale(1 …) ->`, or let a `dense()` carry the unit",
+            labels=(Label(port.span, "the port"),),
+        )  # fmt: skip

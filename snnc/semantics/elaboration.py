@@ -1,0 +1,120 @@
+"""A network while it is being read: its nodes by name, with what is known of each so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from snnc import model
+from snnc.diagnostics import Code, Findings, Label, did_you_mean
+from snnc.ops.operation import Shape
+from snnc.semantics.expressions import Scope
+from snnc.semantics.modules import Module
+from snnc.semantics.operations import NOT_YET, OPERATIONS, OpSpec
+from snnc.source import Span
+from snnc.syntax import nodes
+from snnc.units import ONE, Dimension
+
+MAX_UNITS = 200_000_000  # neurons of a layer, numbers of a weight
+
+
+@dataclass(slots=True)
+class PendingOp:
+    """An operation while shapes are being inferred."""
+
+    name: str
+    spec: OpSpec
+    instance: nodes.Instance
+    bound: dict[str, nodes.Arg]
+    source: model.Signal
+    text: str
+    size: int | None
+    shape: Shape | None = None
+    weight: Dimension = ONE
+    dimension: Dimension = ONE  # of the result
+
+
+@dataclass(slots=True)
+class PendingLayer:
+    """A layer while its edges are being collected."""
+
+    name: str
+    neuron: model.Neuron
+    shape: Shape | None
+    doc: str
+    span: Span
+    edges: dict[str, list[model.Signal]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Elaboration:
+    """All nodes of a network by name, in text order."""
+
+    item: nodes.Network
+    home: Module
+    findings: Findings
+    scope: Scope
+    dt: float | None = None
+    inputs: dict[str, model.Input] = field(default_factory=dict)
+    layers: dict[str, PendingLayer] = field(default_factory=dict)
+    ops: dict[str, PendingOp] = field(default_factory=dict)
+    order: list[str] = field(default_factory=list)
+    places: dict[str, Span] = field(default_factory=dict)
+    cells: dict[str, tuple[nodes.Neuron, Module]] = field(default_factory=dict)  # formals that stand for a neuron
+
+    def add(self, name: str, span: Span) -> None:
+        if name in self.places or name in ("time", "dt"):
+            labels = (Label(self.places[name], "first used here"),) if name in self.places else ()
+            self.findings.add(
+                Code.DUPLICATE_NAME, span, f"the name `{name}` is taken", help="choose another name", labels=labels
+            )
+        self.places[name] = span
+        if name not in self.order:
+            self.order.append(name)
+
+    def shape_of(self, node: str) -> Shape | None:
+        if node in self.inputs:
+            return self.inputs[node].shape
+        return self.layers[node].shape if node in self.layers else self.ops[node].shape
+
+    def dimension_of(self, signal: model.Signal) -> Dimension:
+        if signal.node in self.inputs:
+            return self.inputs[signal.node].dimension
+        if signal.node in self.ops:
+            return self.ops[signal.node].dimension
+        neuron = self.layers[signal.node].neuron
+        if signal.name == "spike":
+            return ONE
+        places = [*neuron.states, *neuron.ports]
+        return next(p.dimension for p in places if p.name == signal.name)
+
+
+def find_neuron(e: Elaboration, name: nodes.Name) -> tuple[nodes.Neuron, Module] | None:
+    if name.text in e.cells:
+        return e.cells[name.text]
+    found = e.home.find(name)
+    if found is not None and isinstance(found[0], nodes.Neuron):
+        return found[0], found[1]
+    return None
+
+
+def report_unknown(e: Elaboration, name: nodes.Name, what: str) -> None:
+    if name.text in NOT_YET:
+        e.findings.add(
+            Code.NOT_YET, name.span, f"not supported yet: the operation `{name.text}`",
+            help="built so far: " + ", ".join(f"`{op}`" for op in OPERATIONS),
+        )  # fmt: skip
+        return
+    found = e.home.find(name)
+    if found is not None and isinstance(found[0], nodes.Network):
+        e.findings.add(
+            Code.NOT_YET, name.span, f"not supported yet: the network `{name.text}` used as a block",
+            help="write its layers out in this network",
+        )  # fmt: skip
+        return
+    neurons = [n for n, (item, _) in e.home.names.items() if isinstance(item, nodes.Neuron)]
+    known = neurons if what == "neuron" else [*neurons, *OPERATIONS]
+    standard = {"LI", "CubaLI", "IF", "LIF", "PLIF", "ALIF", "CubaLIF"}
+    help_text = did_you_mean(name.text, known)
+    if name.text in standard:
+        help_text = f"add the line `import std.neurons ({name.text})`"
+    e.findings.add(Code.UNKNOWN_NAME, name.span, f"unknown {what} `{name.text}`", help=help_text)

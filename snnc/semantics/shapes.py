@@ -1,0 +1,90 @@
+"""Infers the shapes of a network: carried forward and backward along its edges until nothing changes, then compared."""
+
+from __future__ import annotations
+
+from snnc import model
+from snnc.diagnostics import Code, Label
+from snnc.ops.operation import Shape
+from snnc.semantics.elaboration import MAX_UNITS, Elaboration, PendingLayer
+from snnc.source import Span
+
+
+def infer_shapes(e: Elaboration) -> None:
+    """Carry shapes forward and backward until nothing changes, then check that all meet."""
+    readers = _readers(e)
+    changed = True
+    while changed:
+        changed = False
+        for op in e.ops.values():
+            before = e.shape_of(op.source.node)
+            if op.shape is None and before is not None:
+                op.shape = op.spec.shape(before, op.size)
+                changed |= op.shape is not None
+            if op.shape is None:
+                op.shape = _asked_shape(e, readers.get(op.name, []))
+                changed |= op.shape is not None
+        for layer in e.layers.values():
+            if layer.shape is None:
+                sources = [s for signals in layer.edges.values() for s in signals]
+                layer.shape = next((s for s in (e.shape_of(x.node) for x in sources) if s is not None), None)
+                if layer.shape is None:
+                    layer.shape = _asked_shape(e, readers.get(layer.name, []))
+                changed |= layer.shape is not None
+    for name in (*e.layers, *e.ops):
+        if e.shape_of(name) is None:
+            op = e.ops.get(name)
+            what = f"layer `{name}`" if op is None else f"`{op.spec.name}`"
+            e.findings.add(
+                Code.UNKNOWN_SHAPE, e.places[name], f"the size of {what} does not follow from anything",
+                help="write it: " + ("`LIF[100]()`" if op is None else f"`{op.spec.name}(100)`"),
+            )  # fmt: skip
+            return
+    for layer in e.layers.values():
+        for port, signals in layer.edges.items():
+            for signal in signals:
+                _check_edge(e, layer, port, signal)
+    for op in e.ops.values():
+        before = e.shape_of(op.source.node)
+        assert before is not None
+        expected = op.spec.shape(before, op.size)
+        if expected is not None and expected != op.shape:
+            _mismatch(e, op.instance.span, op.shape, e.places[op.source.node], before)
+        if op.spec.name == "dense" and op.shape is not None and before[-1] * op.shape[-1] > MAX_UNITS:
+            e.findings.add(
+                Code.TOO_BIG, op.instance.span, f"this product has {before[-1] * op.shape[-1]:.3g} weights",
+                help="is this the size that was meant?",
+            )  # fmt: skip
+
+
+def _readers(e: Elaboration) -> dict[str, list[str]]:
+    """Return, for each node, the operations that keep its shape and the layers that read it as it is."""
+    readers: dict[str, list[str]] = {}
+    for op in e.ops.values():
+        if op.spec.keeps_shape:
+            readers.setdefault(op.source.node, []).append(op.name)
+    for layer in e.layers.values():
+        for signals in layer.edges.values():
+            for signal in signals:
+                readers.setdefault(signal.node, []).append(layer.name)
+    return readers
+
+
+def _asked_shape(e: Elaboration, readers: list[str]) -> Shape | None:
+    return next((shape for shape in (e.shape_of(name) for name in readers) if shape is not None), None)
+
+
+def _check_edge(e: Elaboration, layer: PendingLayer, port: str, signal: model.Signal) -> None:
+    shape = e.shape_of(signal.node)
+    if shape != layer.shape:
+        _mismatch(e, e.places[signal.node], shape, layer.span, layer.shape, f"`{layer.name}.{port}`")
+
+
+def _mismatch(
+    e: Elaboration, place: Span, shape: Shape | None, other: Span, wanted: Shape | None, what: str = "this"
+) -> None:
+    e.findings.add(
+        Code.SHAPE_MISMATCH, place, f"{list(shape or ())} arrives where {what} has {list(wanted or ())}",
+        note=f"{list(shape or ())}",
+        labels=(Label(other, f"{list(wanted or ())}"),),
+        help="make both sizes equal, or put a `dense()` between them; `flatten()` joins axes",
+    )  # fmt: skip

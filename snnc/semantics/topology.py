@@ -1,0 +1,53 @@
+"""Checks the graph of a network: every port that needs an edge has one, and every cycle a delay."""
+
+from __future__ import annotations
+
+from snnc import model
+from snnc.diagnostics import Code, Label
+from snnc.semantics.elaboration import Elaboration, PendingLayer
+
+
+def check_ports(e: Elaboration, layer: PendingLayer) -> None:
+    """Every `input` port without default needs an edge; of the `event` ports at least one port of the layer is fed."""
+    for port in layer.neuron.ports:
+        if port.default is None and port.name not in layer.edges and (port.kind == "input" or not layer.edges):
+            e.findings.add(
+                Code.UNCONNECTED_PORT, layer.span, f"nothing arrives at port `{port.name}` of layer `{layer.name}`",
+                help=f"add an edge: `… -> {layer.name}.{port.name}`",
+                labels=(Label(port.span, "the port"),),
+            )  # fmt: skip
+
+
+def check_cycles(e: Elaboration, network: model.Network) -> None:
+    """Only a delay of at least one step breaks a cycle; report one that has none, drawn."""
+    before: dict[str, list[str]] = {}
+    for node in network.nodes:
+        if isinstance(node, model.Layer):
+            before[node.name] = [s.node for _, signals in node.ports for s in signals]
+        elif isinstance(node, model.OpNode):
+            delayed = node.op.memory == "delay" and getattr(node.op, "steps", 0) >= 1
+            before[node.name] = [] if delayed else [s.node for s in node.sources]
+    done: set[str] = set()
+    for start in before:
+        path: list[str] = []
+        stack = [(start, iter(before[start]))]
+        while stack:
+            name, sources = stack[-1]
+            if name not in path:
+                path.append(name)
+            following = next((s for s in sources if s not in done), None)
+            if following is None:
+                done.add(name)
+                stack.pop()
+                path.remove(name)
+            elif following in path:
+                cycle = [*path[path.index(following) :], following]
+                drawn = " -> ".join(n for n in reversed(cycle) if n in e.layers or "." not in n or len(cycle) < 4)
+                e.findings.add(
+                    Code.CYCLE, e.places[name if name in e.ops else following],
+                    f"these nodes wait for each other within one step: {drawn}",
+                    help="put `-> delay(1 step) ->` into one of the edges",
+                )  # fmt: skip
+                return
+            else:
+                stack.append((following, iter(before.get(following, []))))

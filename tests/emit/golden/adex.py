@@ -1,0 +1,381 @@
+"""Probe, compiled by snnc from adex.snn.
+
+Schedule
+    time loop: cell (AdEx, Runge-Kutta (RK4), 4 substeps)
+
+Sequences are [T, B, ...]: steps, samples, units. Row n of a signal is its value at
+the end of step n, at time (n + 1) DT. Times are in ms, voltages in mV, currents in pA.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+MODEL = "Probe"
+SOURCE = "adex.snn"
+MODEL_HASH = "155bb4a33e0e0328"
+DT = 0.1  # ms
+STEPS: int | None = None  # of a presentation
+
+Value = Array | float
+
+
+# ---- what is learned, what persists, what comes in ---------------------------
+
+
+class Params(NamedTuple):
+    """Trainable values; parameters of neurons in their raw, unbounded form."""
+
+
+class Buffers(NamedTuple):
+    """Values that persist over samples and have no gradient."""
+
+
+class Inputs(NamedTuple):
+    """One sequence for each input; T may be 1 for a value held over all steps."""
+
+    # current [T, B, 1]  (adex.snn:35)
+    drive: Array
+
+
+PARAM_NAMES = Params()
+BUFFER_NAMES = Buffers()
+
+
+# ---- surrogates: the derivative of the step at the margin --------------------
+
+
+def superspike(x: Array, beta: Value) -> Value:
+    """Zenke & Ganguli (2018), unnormalised. Peak 1, area 2/beta."""
+    # std/surrogates.snn:9
+    return 1.0 / (1.0 + beta * jnp.abs(x)) ** 2
+
+
+@jax.custom_jvp
+def fire_superspike(margin: Array, fired: Array, beta: Value) -> Array:
+    """1 where `fired`, else 0; its derivative by the margin is superspike."""
+    return fired.astype(margin.dtype)
+
+
+@fire_superspike.defjvp
+def _fire_superspike_jvp(primals: Any, tangents: Any) -> Any:
+    margin, _, *shape = primals
+    return fire_superspike(*primals), superspike(margin, *shape) * tangents[0]
+
+
+# ---- neurons -----------------------------------------------------------------
+
+
+class AdEx(NamedTuple):
+    """Constants of AdEx (adex.snn:4); method: Runge-Kutta (RK4), 4 substeps."""
+
+    C: Value  # pF
+    g_L: Value  # nS
+    E_L: Value  # mV
+    V_T: Value  # mV
+    D_T: Value  # mV
+    tau_w: Value  # ms
+    a: Value  # nS
+    b: Value  # pA
+    V_cut: Value  # mV
+    V_r: Value  # mV
+    refractory_steps: Value  # refractory period in steps
+    k1: Value  # g_L * D_T
+
+
+class AdExState(NamedTuple):
+    """States of AdEx, each [B, ...]."""
+
+    v: Array  # mV
+    w: Array  # pA
+    refractory: Array  # steps left
+
+
+class AdExSignals(NamedTuple):
+    """What AdEx publishes after a step."""
+
+    spike: Array  # 1
+    v: Array  # mV
+    w: Array  # pA
+
+
+def ad_ex(
+    C: Value,
+    g_L: Value,
+    E_L: Value,
+    V_T: Value,
+    D_T: Value,
+    tau_w: Value,
+    a: Value,
+    b: Value,
+    V_cut: Value,
+    V_r: Value,
+) -> AdEx:
+    """The constants of one layer, from its parameters."""
+    refractory_steps = jnp.floor(2.0 / DT + 0.5)
+    k1 = g_L * D_T
+    return AdEx(
+        C=C,
+        g_L=g_L,
+        E_L=E_L,
+        V_T=V_T,
+        D_T=D_T,
+        tau_w=tau_w,
+        a=a,
+        b=b,
+        V_cut=V_cut,
+        V_r=V_r,
+        refractory_steps=refractory_steps,
+        k1=k1,
+    )
+
+
+def ad_ex_start(p: AdEx, shape: tuple[int, ...]) -> AdExState:
+    """The state at the start of a sample."""
+    v = jnp.full(shape, p.E_L)
+    w = jnp.zeros(shape)
+    refractory = jnp.zeros(shape)
+    return AdExState(v, w, refractory)
+
+
+def ad_ex_step(p: AdEx, s: AdExState, I: Array) -> tuple[AdExState, AdExSignals]:
+    """Adaptive exponential integrate-and-fire (Brette & Gerstner 2005), biological units, no recipe."""
+    # refractory
+    ready = s.refractory <= 0.0
+
+    # v' = (g_L * (E_L - v) + escape - w + I) / C; w' = (a * (v - E_L) - ...  (adex.snn:21)
+    def slope(v: Array, w: Array) -> tuple[Array, ...]:
+        return (
+            jnp.where(
+                ~ready,
+                0.0,
+                (
+                    p.g_L * (p.E_L - v)
+                    + p.k1 * jnp.exp(jnp.minimum((v - p.V_T) / p.D_T, 5.0))
+                    - w
+                    + I
+                )
+                / p.C,
+            ),
+            (p.a * (v - p.E_L) - w) / p.tau_w,
+        )
+
+    v, w = rk4(slope, (s.v, s.w), DT, 4)
+    # spike when v >= V_cut scale D_T  (adex.snn:24)
+    spike = fire_superspike((v - p.V_cut) / p.D_T, v >= p.V_cut, 2.0)
+    # not while refractory
+    spike = jnp.where(ready, spike, 0.0)
+    # v = V_r  (adex.snn:25)
+    v = reset(spike, p.V_r, v)
+    # w += b  (adex.snn:26)
+    w = reset(spike, w + p.b, w)
+    # refractory period
+    refractory = jnp.where(
+        spike > 0.0, p.refractory_steps, jnp.maximum(s.refractory - 1.0, 0.0)
+    )
+    return AdExState(v, w, refractory), AdExSignals(spike, v, w)
+
+
+# ---- the network -------------------------------------------------------------
+
+
+class Constants(NamedTuple):
+    """What the steps of each layer need and no step changes."""
+
+    cell: AdEx
+
+
+class State(NamedTuple):
+    """All that goes from step to step."""
+
+    cell: AdExState
+    n: Array  # steps done
+
+
+class Signals(NamedTuple):
+    """What every layer publishes."""
+
+    cell: AdExSignals
+
+
+class Outputs(NamedTuple):
+    """The network's outputs."""
+
+    trace: Array  # [T, B, 1]
+
+
+INPUTS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "drive": ("current", (1,)),
+}
+SIGNALS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "cell.spike": ("1", (1,)),
+    "cell.v": ("mV", (1,)),
+    "cell.w": ("pA", (1,)),
+}
+SPIKING: tuple[str, ...] = ("cell",)
+
+
+def init_params(key: Array) -> Params:
+    """Initial trainable values; each draw is keyed by the parameter's name."""
+    return Params()
+
+
+def init_buffers(key: Array) -> Buffers:
+    """Initial persistent values; each draw is keyed by its name."""
+    return Buffers()
+
+
+def constants(params: Params, buffers: Buffers) -> Constants:
+    """Parameters in the author's units, and what follows from them."""
+    return Constants(
+        cell=ad_ex(
+            C=281.0,
+            g_L=30.0,
+            E_L=-70.6,
+            V_T=-50.4,
+            D_T=2.0,
+            tau_w=144.0,
+            a=4.0,
+            b=80.5,
+            V_cut=-50.4 + 5.0 * 2.0,
+            V_r=-70.6,
+        ),
+    )
+
+
+def constrained(params: Params) -> dict[str, Array]:
+    """Trainable parameters of neurons in the author's units."""
+    return {}
+
+
+def init_state(
+    params: Params,
+    buffers: Buffers,
+    batch: int,
+    key: Array | None = None,
+    train: bool = False,
+) -> State:
+    """The state before the first step; `key` is one key, or one key a sample."""
+    c = constants(params, buffers)
+    cell_start = ad_ex_start(c.cell, (batch, 1))
+    n_start = jnp.zeros((), jnp.int32)
+    return State(cell=cell_start, n=n_start)
+
+
+def step(
+    params: Params, buffers: Buffers, state: State, x: Inputs
+) -> tuple[State, Signals, Outputs]:
+    """One step of dt; inputs are [B, ...]. Outputs are the readouts so far."""
+    c = constants(params, buffers)
+    # cell: AdEx  (adex.snn:36)
+    cell_state, cell = ad_ex_step(c.cell, state.cell, x.drive)
+    trace = cell.v
+    signals = Signals(cell=cell)
+    return State(cell=cell_state, n=state.n + 1), signals, Outputs(trace=trace)
+
+
+def run(
+    params: Params,
+    buffers: Buffers,
+    x: Inputs,
+    *,
+    key: Array | None = None,
+    train: bool = False,
+    steps: int | None = None,
+    weight: Array | None = None,
+) -> tuple[Signals, Buffers]:
+    """Whole sequences: everything outside a cycle is computed over all steps at once.
+
+    `weight` [B] is 0 for samples that only fill up a batch.
+    """
+    steps = sequence_steps(x, steps)
+    batch = x.drive.shape[1]
+    c = constants(params, buffers)
+    state = init_state(params, buffers, batch, key, train)
+    # cell: AdEx, time loop  (adex.snn:36)
+    _, cell = scan_layer(ad_ex_step, c.cell, state.cell, (x.drive,), steps)
+    return Signals(cell=cell), buffers
+
+
+def readout(params: Params, signals: Signals, x: Inputs, steps: int) -> Outputs:
+    """The outputs of whole sequences."""
+    # output trace  (adex.snn:38)
+    trace = signals.cell.v
+    return Outputs(trace=trace)
+
+
+def forward(
+    params: Params,
+    buffers: Buffers,
+    x: Inputs,
+    *,
+    key: Array | None = None,
+    steps: int | None = None,
+) -> Outputs:
+    """The outputs for whole sequences, in evaluation."""
+    signals, _ = run(params, buffers, x, key=key, steps=steps)
+    return readout(params, signals, x, sequence_steps(x, steps))
+
+
+def sequence_steps(x: Inputs, steps: int | None) -> int:
+    """The number of steps: as given, else of the longest input, else STEPS."""
+    longest = max((a.shape[0] for a in x), default=1)
+    return steps or (longest if longest > 1 else STEPS or 1)
+
+
+# ---- functions of the snnc runtime that this file uses ------------------------
+
+
+def over_time(x: Array, steps: int) -> Array:
+    """[T, B, ...] as it is, or the value [1, B, ...] held over all steps."""
+    return jnp.broadcast_to(x, (steps, *x.shape[1:]))
+
+
+def scan_layer(
+    step: Callable[..., Any], p: Any, state: Any, ports: tuple[Array, ...], steps: int
+) -> tuple[Any, Any]:
+    """The time loop of one layer: last state, and its signals over all steps."""
+    xs = tuple(over_time(x, steps) for x in ports)
+    return lax.scan(lambda s, x: step(p, s, *x), state, xs, length=steps)
+
+
+@jax.custom_jvp
+def reset(spike: Array, after: Array, before: Array) -> Array:
+    """`after` where a spike was, else `before`.
+
+    Derivative: (1 - S) d_before + S d_after + (after - before) dS.
+    """
+    return jnp.where(spike > 0, after, before)
+
+
+@reset.defjvp
+def _reset_jvp(primals: Any, tangents: Any) -> Any:
+    spike, after, before = primals
+    d_spike, d_after, d_before = tangents
+    kept = jnp.where(spike > 0, d_after, d_before)
+    return reset(*primals), kept + (after - before) * d_spike
+
+
+def rk4(
+    slope: Callable[..., tuple[Any, ...]],
+    state: tuple[Any, ...],
+    dt: float,
+    substeps: int,
+) -> tuple[Any, ...]:
+    """Advance `state` by dt with the classical Runge-Kutta method."""
+    h = dt / substeps
+    for _ in range(substeps):
+        a = slope(*state)
+        b = slope(*(x + h / 2 * k for x, k in zip(state, a, strict=True)))
+        c = slope(*(x + h / 2 * k for x, k in zip(state, b, strict=True)))
+        d = slope(*(x + h * k for x, k in zip(state, c, strict=True)))
+        state = tuple(
+            x + h / 6 * (ka + 2 * kb + 2 * kc + kd)
+            for x, ka, kb, kc, kd in zip(state, a, b, c, d, strict=True)
+        )
+    return state

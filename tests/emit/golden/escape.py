@@ -1,0 +1,483 @@
+"""Probe, compiled by snnc from escape.snn.
+
+Schedule
+    over all steps at once: drive_cell.dense
+    time loop: cell (Noisy, exact)
+
+Sequences are [T, B, ...]: steps, samples, units. Row n of a signal is its value at
+the end of step n, at time (n + 1) DT. Times are in ms, voltages in mV, currents in pA.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+MODEL = "Probe"
+SOURCE = "escape.snn"
+MODEL_HASH = "42b06b277b6f5d4d"
+DT = 0.5  # ms
+STEPS: int | None = None  # of a presentation
+
+Value = Array | float
+
+
+# ---- what is learned, what persists, what comes in ---------------------------
+
+
+class Params(NamedTuple):
+    """Trainable values; parameters of neurons in their raw, unbounded form."""
+
+    # drive -> dense(6) -> Noisy() as cell, [4, 6]  (escape.snn:21)
+    drive_cell_dense_w: Any
+
+
+class Buffers(NamedTuple):
+    """Values that persist over samples and have no gradient."""
+
+    # cell.rest, 1  (escape.snn:6)
+    cell_rest: Any
+    # cell.slow at the start of a sample, 1
+    cell_slow: Any
+
+
+class Inputs(NamedTuple):
+    """One sequence for each input; T may be 1 for a value held over all steps."""
+
+    # spikes [T, B, 4]  (escape.snn:20)
+    drive: Array
+
+
+PARAM_NAMES = Params(
+    drive_cell_dense_w="drive_cell.dense.w",
+)
+BUFFER_NAMES = Buffers(
+    cell_rest="cell.rest",
+    cell_slow="cell.slow",
+)
+
+
+# ---- surrogates: the derivative of the step at the margin --------------------
+
+
+def triangle(x: Array, height: Value, width: Value) -> Value:
+    """Piecewise linear (Bellec et al. 2018). Peak height, area height*width."""
+    # std/surrogates.snn:15
+    return height * jnp.maximum(0.0, 1.0 - jnp.abs(x) / width)
+
+
+@jax.custom_jvp
+def fire_triangle(margin: Array, fired: Array, height: Value, width: Value) -> Array:
+    """1 where `fired`, else 0; its derivative by the margin is triangle."""
+    return fired.astype(margin.dtype)
+
+
+@fire_triangle.defjvp
+def _fire_triangle_jvp(primals: Any, tangents: Any) -> Any:
+    margin, _, *shape = primals
+    return fire_triangle(*primals), triangle(margin, *shape) * tangents[0]
+
+
+# ---- neurons -----------------------------------------------------------------
+
+
+class Noisy(NamedTuple):
+    """Constants of Noisy (escape.snn:4); method: exact."""
+
+    v_decay: Value  # share of v left after dt
+    v_drift: Value  # rest * dt / tau * exprel(-dt / tau)
+    slow_decay: Value  # share of slow left after dt
+
+
+class NoisyState(NamedTuple):
+    """States of Noisy, each [B, ...]."""
+
+    v: Array  # 1
+    slow: Array  # 1
+    above_2: Array  # memory of the step
+
+
+class NoisySignals(NamedTuple):
+    """What Noisy publishes after a step."""
+
+    spike: Array  # 1
+    v: Array  # 1
+    slow: Array  # 1
+
+
+def noisy(
+    tau: Value,
+    rest: Value,
+) -> Noisy:
+    """The constants of one layer, from its parameters."""
+    v_decay = jnp.exp(-DT / tau)
+    v_drift = rest * DT / tau * exprel(-DT / tau)
+    slow_decay = jnp.exp(-DT / 1000.0)
+    return Noisy(v_decay=v_decay, v_drift=v_drift, slow_decay=slow_decay)
+
+
+def noisy_start(p: Noisy, shape: tuple[int, ...], keys: Array, name: int) -> NoisyState:
+    """The state at the start of a sample."""
+    v = jax.vmap(lambda key: draw_uniform(stream(key, name + 0), shape[1:], 0.0, 0.5))(
+        keys
+    )
+    slow = jnp.zeros(shape)
+    above_2 = jnp.zeros(shape)
+    return NoisyState(v, slow, above_2)
+
+
+def noisy_step(
+    p: Noisy, s: NoisyState, x: Array, chance: Array
+) -> tuple[NoisyState, NoisySignals]:
+    """Escape noise, several spike blocks, emitted values, a state that carries over samples and drawn initial values."""
+    # v += x  (escape.snn:12)
+    v = s.v + x
+    # v' = (rest - v) / tau  (escape.snn:10)
+    v = p.v_decay * v + p.v_drift
+    # slow' = -slow / 1 s  (escape.snn:11)
+    slow = p.slow_decay * s.slow
+    # spike with rate 20 Hz * exp((v - 1) / 0.2)  (escape.snn:13)
+    fired_1 = sample(1.0 - jnp.exp(-(0.02 * jnp.exp((v - 1.0) / 0.2) * DT)), chance)
+    # spike when v <= -1 rising emit -1
+    above_2_now = v <= -1.0
+    # spike when v <= -1 rising emit -1  (escape.snn:14)
+    fired_2 = fire_triangle(-1.0 - v, (above_2_now & (s.above_2 <= 0.0)), 0.3, 1.0)
+    # for `rising`
+    above_2 = jnp.where(above_2_now, 1.0, 0.0)
+    # emit spike when v <= -1 rising emit -1 { v += 1 }  (escape.snn:14)
+    spike_2 = emit(fired_2, -1.0)
+    # v = 0  (escape.snn:13)
+    v = reset(fired_1, 0.0, v)
+    # slow += 0.01  (escape.snn:13)
+    slow = reset(fired_1, slow + 0.01, slow)
+    # v += 1  (escape.snn:14)
+    v = reset(fired_2, v + 1.0, v)
+    # all that was emitted
+    spike = fired_1 + spike_2
+    return NoisyState(v, slow, above_2), NoisySignals(spike, v, slow)
+
+
+# ---- the network -------------------------------------------------------------
+
+
+class Constants(NamedTuple):
+    """What the steps of each layer need and no step changes."""
+
+    cell: Noisy
+
+
+class State(NamedTuple):
+    """All that goes from step to step."""
+
+    cell: NoisyState
+    sent_fold: Array  # sum_over_time so far
+    key: Array  # one key a sample
+    n: Array  # steps done
+
+
+class Signals(NamedTuple):
+    """What every layer publishes."""
+
+    cell: NoisySignals
+
+
+class Outputs(NamedTuple):
+    """The network's outputs."""
+
+    sent: Array  # [B, 6]
+
+
+INPUTS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "drive": ("spikes", (4,)),
+}
+SIGNALS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "cell.spike": ("1", (6,)),
+    "cell.v": ("1", (6,)),
+    "cell.slow": ("1", (6,)),
+}
+SPIKING: tuple[str, ...] = ("cell",)
+
+
+def init_params(key: Array) -> Params:
+    """Initial trainable values; each draw is keyed by the parameter's name."""
+    return Params(
+        drive_cell_dense_w=kaiming_uniform(stream(key, 3454383673), (4, 6), gain=1.0),
+    )
+
+
+def init_buffers(key: Array) -> Buffers:
+    """Initial persistent values; each draw is keyed by its name."""
+    return Buffers(
+        cell_rest=draw_normal(stream(key, 2322432265), (6,), 0.0, 0.1),
+        cell_slow=jnp.full((6,), 0.0),
+    )
+
+
+def constants(params: Params, buffers: Buffers) -> Constants:
+    """Parameters in the author's units, and what follows from them."""
+    return Constants(
+        cell=noisy(tau=10.0, rest=buffers.cell_rest),
+    )
+
+
+def constrained(params: Params) -> dict[str, Array]:
+    """Trainable parameters of neurons in the author's units."""
+    return {}
+
+
+def init_state(
+    params: Params,
+    buffers: Buffers,
+    batch: int,
+    key: Array | None = None,
+    train: bool = False,
+) -> State:
+    """The state before the first step; `key` is one key, or one key a sample."""
+    c = constants(params, buffers)
+    keys = sample_keys(key, batch)
+    cell_start = noisy_start(c.cell, (batch, 6), keys, 3414656994)._replace(
+        slow=jnp.broadcast_to(buffers.cell_slow, (batch, 6))
+    )
+    sent_fold_start = jnp.zeros_like(jnp.zeros((batch, 6)))
+    key_start = keys
+    n_start = jnp.zeros((), jnp.int32)
+    return State(cell=cell_start, sent_fold=sent_fold_start, key=key_start, n=n_start)
+
+
+def step(
+    params: Params, buffers: Buffers, state: State, x: Inputs
+) -> tuple[State, Signals, Outputs]:
+    """One step of dt; inputs are [B, ...]. Outputs are the readouts so far."""
+    c = constants(params, buffers)
+    # drive -> dense(6) -> Noisy() as cell  (escape.snn:21)
+    drive_cell_dense = dense(x.drive, params.drive_cell_dense_w)
+    # cell: Noisy  (escape.snn:21)
+    cell_state, cell = noisy_step(
+        c.cell,
+        state.cell,
+        drive_cell_dense,
+        uniform_draws(state.key, 3414656994, state.n, (6,)),
+    )
+    # the readouts so far
+    sent_fold = state.sent_fold + cell.spike
+    sent = sent_fold
+    signals = Signals(cell=cell)
+    return (
+        State(cell=cell_state, sent_fold=sent_fold, key=state.key, n=state.n + 1),
+        signals,
+        Outputs(sent=sent),
+    )
+
+
+def run(
+    params: Params,
+    buffers: Buffers,
+    x: Inputs,
+    *,
+    key: Array | None = None,
+    train: bool = False,
+    steps: int | None = None,
+    weight: Array | None = None,
+) -> tuple[Signals, Buffers]:
+    """Whole sequences: everything outside a cycle is computed over all steps at once.
+
+    `weight` [B] is 0 for samples that only fill up a batch.
+    """
+    steps = sequence_steps(x, steps)
+    batch = x.drive.shape[1]
+    c = constants(params, buffers)
+    state = init_state(params, buffers, batch, key, train)
+    # drive -> dense(6) -> Noisy() as cell  (escape.snn:21)
+    drive_cell_dense = dense(x.drive, params.drive_cell_dense_w)
+
+    def loop_2(carry: Any, xs: Any) -> Any:
+        """One step of cell, which draws noise."""
+        (cell_state,) = carry
+        (n, in_drive_cell_dense) = xs
+        # cell: Noisy  (escape.snn:21)
+        cell_state, cell = noisy_step(
+            c.cell,
+            cell_state,
+            in_drive_cell_dense,
+            uniform_draws(state.key, 3414656994, n, (6,)),
+        )
+        return (cell_state,), (cell,)
+
+    # time loop over cell
+    (cell_state,), (cell,) = lax.scan(
+        loop_2,
+        (state.cell,),
+        (jnp.arange(steps), over_time(drive_cell_dense, steps)),
+        length=steps,
+    )
+    if train:
+        buffers = buffers._replace(cell_slow=carried(cell_state.slow, weight))
+    return Signals(cell=cell), buffers
+
+
+def readout(params: Params, signals: Signals, x: Inputs, steps: int) -> Outputs:
+    """The outputs of whole sequences."""
+    # output sent  (escape.snn:22)
+    sent = sum_over_time(signals.cell.spike)
+    return Outputs(sent=sent)
+
+
+def forward(
+    params: Params,
+    buffers: Buffers,
+    x: Inputs,
+    *,
+    key: Array | None = None,
+    steps: int | None = None,
+) -> Outputs:
+    """The outputs for whole sequences, in evaluation."""
+    signals, _ = run(params, buffers, x, key=key, steps=steps)
+    return readout(params, signals, x, sequence_steps(x, steps))
+
+
+def sequence_steps(x: Inputs, steps: int | None) -> int:
+    """The number of steps: as given, else of the longest input, else STEPS."""
+    longest = max((a.shape[0] for a in x), default=1)
+    return steps or (longest if longest > 1 else STEPS or 1)
+
+
+# ---- functions of the snnc runtime that this file uses ------------------------
+
+
+def stream(key: Array, name: int) -> Array:
+    """The key of a named draw; `name` is the CRC-32 of the name."""
+    return jax.random.fold_in(key, name)
+
+
+def per_sample(key: Array, samples: Array) -> Array:
+    """One key a sample [B], by the sample's number and not by its place."""
+    return jax.vmap(lambda n: jax.random.fold_in(key, n))(samples)
+
+
+def sample_keys(key: Array | None, batch: int) -> Array:
+    """One key a sample: `key` as it is if it has an axis, else split by number."""
+    if key is None:
+        key = jax.random.key(0)
+    return key if key.ndim == 1 else per_sample(key, jnp.arange(batch))
+
+
+def uniform_draws(keys: Array, name: int, n: Array, shape: tuple[int, ...]) -> Array:
+    """Uniform numbers [B, ...] in [0, 1) of step n, one key a sample."""
+
+    def one(key: Array) -> Array:
+        return jax.random.uniform(jax.random.fold_in(stream(key, name), n), shape)
+
+    return jax.vmap(one)(keys)
+
+
+def draw_normal(key: Array, shape: tuple[int, ...], mean: Value, std: Value) -> Array:
+    """Normal draws."""
+    return mean + std * jax.random.normal(key, shape)
+
+
+def draw_uniform(key: Array, shape: tuple[int, ...], low: Value, high: Value) -> Array:
+    """Uniform draws in [low, high)."""
+    return low + (high - low) * jax.random.uniform(key, shape)
+
+
+def fan_in(shape: tuple[int, ...]) -> int:
+    """Return how many inputs an output sums: the product of all axes but the last."""
+    return int(np.prod(shape[:-1]))
+
+
+def uniform_weights(
+    key: Array, shape: tuple[int, ...], *, low: float, high: float
+) -> Array:
+    """Return draws of U(low, high)."""
+    return jax.random.uniform(key, shape, minval=low, maxval=high)
+
+
+def kaiming_uniform(key: Array, shape: tuple[int, ...], *, gain: float) -> Array:
+    """Return draws of U(-b, b), b = gain / sqrt(fan_in).
+
+    With gain 1 that is how PyTorch fills `Linear` (He et al. 2015 with a = sqrt 5).
+    """
+    bound = gain / float(np.sqrt(fan_in(shape)))
+    return uniform_weights(key, shape, low=-bound, high=bound)
+
+
+def dense(x: Array, w: Array) -> Array:
+    """One product over all leading axes: [..., n] times [n, m]."""
+    return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
+
+
+def over_time(x: Array, steps: int) -> Array:
+    """[T, B, ...] as it is, or the value [1, B, ...] held over all steps."""
+    return jnp.broadcast_to(x, (steps, *x.shape[1:]))
+
+
+def carried(state: Array, weight: Array | None) -> Array:
+    """The mean of a carried state over the real samples of a batch, no gradient."""
+    if weight is None:
+        weight = jnp.ones(state.shape[0], state.dtype)
+    shaped = weight.reshape(-1, *(1 for _ in state.shape[1:]))
+    return lax.stop_gradient(jnp.sum(state * shaped, axis=0) / jnp.sum(weight))
+
+
+@jax.custom_jvp
+def reset(spike: Array, after: Array, before: Array) -> Array:
+    """`after` where a spike was, else `before`.
+
+    Derivative: (1 - S) d_before + S d_after + (after - before) dS.
+    """
+    return jnp.where(spike > 0, after, before)
+
+
+@reset.defjvp
+def _reset_jvp(primals: Any, tangents: Any) -> Any:
+    spike, after, before = primals
+    d_spike, d_after, d_before = tangents
+    kept = jnp.where(spike > 0, d_after, d_before)
+    return reset(*primals), kept + (after - before) * d_spike
+
+
+@jax.custom_jvp
+def emit(spike: Array, value: Array) -> Array:
+    """`value` where a spike was, else 0. Derivative: dS + S d_value."""
+    return jnp.where(spike > 0, value, jnp.zeros_like(spike))
+
+
+@emit.defjvp
+def _emit_jvp(primals: Any, tangents: Any) -> Any:
+    spike, _ = primals
+    return emit(*primals), tangents[0] + spike * tangents[1]
+
+
+@jax.custom_jvp
+def sample(probability: Array, chance: Array) -> Array:
+    """1 where `chance`, uniform in [0, 1), falls below `probability`.
+
+    Its derivative is that of the probability.
+    """
+    return (chance < probability).astype(probability.dtype)
+
+
+@sample.defjvp
+def _sample_jvp(primals: Any, tangents: Any) -> Any:
+    return sample(*primals), tangents[0]
+
+
+def exprel(z: Value) -> Array:
+    """(exp(z) - 1) / z, and 1 at 0: exact where time constants coincide."""
+    z = jnp.asarray(z)
+    near = jnp.abs(z) < 0.3
+    safe = jnp.where(near, jnp.ones_like(z), z)
+    small = jnp.where(near, z, jnp.zeros_like(z))
+    series = jnp.ones_like(z)
+    for order in range(13, 1, -1):
+        series = 1.0 + small / order * series
+    return jnp.where(near, series, jnp.expm1(safe) / safe)
+
+
+def sum_over_time(x: Array) -> Array:
+    """Return the sum over steps: [T, B, ...] -> [B, ...], unit of x (no dt)."""
+    return jnp.sum(x, axis=0)

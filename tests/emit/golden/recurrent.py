@@ -1,0 +1,855 @@
+"""Recurrent, compiled by snnc from recurrent.snn.
+
+Schedule
+    over all steps at once: spikes_h.dense, h_out.dense
+    time loop: h_h.delay, h, h_h.dense (one loop, for they wait for each other)
+    time loop: out (CubaLI, exact)
+
+Sequences are [T, B, ...]: steps, samples, units. Row n of a signal is its value at
+the end of step n, at time (n + 1) DT. Times are in ms, voltages in mV, currents in pA.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array, lax
+
+MODEL = "Recurrent"
+SOURCE = "recurrent.snn"
+MODEL_HASH = "a3af8d78aa76992f"
+DT = 1.0  # ms
+STEPS: int | None = 30  # of a presentation
+RECIPE = "main"
+EPOCHS = 1
+BATCH = 32
+SEED = 0
+SELECT: str | None = None
+SELECT_MAX = True
+START: str | None = None
+
+Value = Array | float
+
+
+# ---- what is learned, what persists, what comes in ---------------------------
+
+
+class Params(NamedTuple):
+    """Trainable values; parameters of neurons in their raw, unbounded form."""
+
+    # spikes -> dense() -> h, [20, 16]  (recurrent.snn:11)
+    spikes_h_dense_w: Any
+    # h -> dense(init = orthogonal(0.8)) -> delay(2 steps) -> h, [16, 16]  (recurrent.snn:12)
+    h_h_dense_w: Any
+    # h -> dense() -> out, [16, 3]  (recurrent.snn:13)
+    h_out_dense_w: Any
+
+
+class Buffers(NamedTuple):
+    """Values that persist over samples and have no gradient."""
+
+
+class Inputs(NamedTuple):
+    """One sequence for each input; T may be 1 for a value held over all steps."""
+
+    # spikes [T, B, 20]  (recurrent.snn:8)
+    spikes: Array
+
+
+PARAM_NAMES = Params(
+    spikes_h_dense_w="spikes_h.dense.w",
+    h_h_dense_w="h_h.dense.w",
+    h_out_dense_w="h_out.dense.w",
+)
+BUFFER_NAMES = Buffers()
+
+
+# ---- surrogates: the derivative of the step at the margin --------------------
+
+
+def triangle(x: Array, height: Value, width: Value) -> Value:
+    """Piecewise linear (Bellec et al. 2018). Peak height, area height*width."""
+    # std/surrogates.snn:15
+    return height * jnp.maximum(0.0, 1.0 - jnp.abs(x) / width)
+
+
+@jax.custom_jvp
+def fire_triangle(margin: Array, fired: Array, height: Value, width: Value) -> Array:
+    """1 where `fired`, else 0; its derivative by the margin is triangle."""
+    return fired.astype(margin.dtype)
+
+
+@fire_triangle.defjvp
+def _fire_triangle_jvp(primals: Any, tangents: Any) -> Any:
+    margin, _, *shape = primals
+    return fire_triangle(*primals), triangle(margin, *shape) * tangents[0]
+
+
+# ---- neurons -----------------------------------------------------------------
+
+
+class ALIF(NamedTuple):
+    """Constants of ALIF (std/neurons.snn:69); method: exact."""
+
+    theta: Value  # 1
+    beta: Value  # 1
+    v_decay: Value  # share of v left after dt
+    a_decay: Value  # share of a left after dt
+
+
+class ALIFState(NamedTuple):
+    """States of ALIF, each [B, ...]."""
+
+    v: Array  # 1
+    a: Array  # 1
+
+
+class ALIFSignals(NamedTuple):
+    """What ALIF publishes after a step."""
+
+    spike: Array  # 1
+    v: Array  # 1
+    a: Array  # 1
+
+
+def alif(
+    tau_m: Value,
+    tau_a: Value,
+    theta: Value,
+    beta: Value,
+) -> ALIF:
+    """The constants of one layer, from its parameters."""
+    v_decay = jnp.exp(-DT / tau_m)
+    a_decay = jnp.exp(-DT / tau_a)
+    return ALIF(theta=theta, beta=beta, v_decay=v_decay, a_decay=a_decay)
+
+
+def alif_start(p: ALIF, shape: tuple[int, ...]) -> ALIFState:
+    """The state at the start of a sample."""
+    v = jnp.zeros(shape)
+    a = jnp.zeros(shape)
+    return ALIFState(v, a)
+
+
+def alif_step(p: ALIF, s: ALIFState, x: Array) -> tuple[ALIFState, ALIFSignals]:
+    """Adaptive-threshold LIF: the threshold rises by `beta` at each spike and decays with `tau_a` (Bellec et al. 2018)."""
+    # v' = (I - v) / tau_m  (std/neurons.snn:78)
+    v = p.v_decay * s.v
+    # a' = -a / tau_a  (std/neurons.snn:79)
+    a = p.a_decay * s.a
+    # v += x  (std/neurons.snn:80)
+    v = v + x
+    # spike when v >= theta + beta * a scale theta  (std/neurons.snn:81)
+    spike = fire_triangle(
+        (v - (p.theta + p.beta * a)) / p.theta, v >= p.theta + p.beta * a, 0.3, 1.0
+    )
+    # v -= theta  (std/neurons.snn:82)
+    v = jnp.where(spike > 0.0, v - p.theta, v)
+    # a += 1  (std/neurons.snn:83)
+    a = jnp.where(spike > 0.0, a + 1.0, a)
+    return ALIFState(v, a), ALIFSignals(spike, v, a)
+
+
+class CubaLI(NamedTuple):
+    """Constants of CubaLI (std/neurons.snn:16); method: exact."""
+
+    i_decay: Value  # share of i left after dt
+    v_from_i: Value  # what i adds to v within dt
+    v_decay: Value  # share of v left after dt
+
+
+class CubaLIState(NamedTuple):
+    """States of CubaLI, each [B, ...]."""
+
+    i: Array  # 1
+    v: Array  # 1
+
+
+class CubaLISignals(NamedTuple):
+    """What CubaLI publishes after a step."""
+
+    i: Array  # 1
+    v: Array  # 1
+
+
+def cuba_li(
+    tau_m: Value,
+    tau_s: Value,
+) -> CubaLI:
+    """The constants of one layer, from its parameters."""
+    i_decay = jnp.exp(-DT / tau_s)
+    v_from_i = DT / tau_m * jnp.exp(-DT / tau_m) * exprel(-DT / tau_s - -DT / tau_m)
+    v_decay = jnp.exp(-DT / tau_m)
+    return CubaLI(i_decay=i_decay, v_from_i=v_from_i, v_decay=v_decay)
+
+
+def cuba_li_start(p: CubaLI, shape: tuple[int, ...]) -> CubaLIState:
+    """The state at the start of a sample."""
+    i = jnp.zeros(shape)
+    v = jnp.zeros(shape)
+    return CubaLIState(i, v)
+
+
+def cuba_li_step(
+    p: CubaLI, s: CubaLIState, x: Array
+) -> tuple[CubaLIState, CubaLISignals]:
+    """Leaky integrator with a synaptic current: a spike jumps the current, which charges the membrane in the steps that follow."""
+    # v' = (i + I - v) / tau_m  (std/neurons.snn:24)
+    v = p.v_from_i * s.i + p.v_decay * s.v
+    # i' = -i / tau_s  (std/neurons.snn:23)
+    i = p.i_decay * s.i
+    # i += x  (std/neurons.snn:25)
+    i = i + x
+    return CubaLIState(i, v), CubaLISignals(i, v)
+
+
+# ---- the network -------------------------------------------------------------
+
+
+class Constants(NamedTuple):
+    """What the steps of each layer need and no step changes."""
+
+    h: ALIF
+    out: CubaLI
+
+
+class State(NamedTuple):
+    """All that goes from step to step."""
+
+    h: ALIFState
+    out: CubaLIState
+    h_h_delay: Array  # the last 2 steps  (recurrent.snn:12)
+    logits_fold: Array  # max_over_time so far
+    counts_fold: Array  # count so far
+    n: Array  # steps done
+
+
+class Signals(NamedTuple):
+    """What every layer publishes."""
+
+    h: ALIFSignals
+    out: CubaLISignals
+
+
+class Outputs(NamedTuple):
+    """The network's outputs."""
+
+    logits: Array  # [B, 3]
+    counts: Array  # [B, 16]
+
+
+INPUTS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "spikes": ("spikes", (20,)),
+}
+SIGNALS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "h.spike": ("1", (16,)),
+    "h.v": ("1", (16,)),
+    "h.a": ("1", (16,)),
+    "out.i": ("1", (3,)),
+    "out.v": ("1", (3,)),
+}
+SPIKING: tuple[str, ...] = ("h",)
+
+
+def init_params(key: Array) -> Params:
+    """Initial trainable values; each draw is keyed by the parameter's name."""
+    return Params(
+        spikes_h_dense_w=kaiming_uniform(stream(key, 2963535432), (20, 16), gain=1.0),
+        h_h_dense_w=orthogonal(stream(key, 838507701), (16, 16), gain=0.8),
+        h_out_dense_w=kaiming_uniform(stream(key, 1957073002), (16, 3), gain=1.0),
+    )
+
+
+def init_buffers(key: Array) -> Buffers:
+    """Initial persistent values; each draw is keyed by its name."""
+    return Buffers()
+
+
+def constants(params: Params, buffers: Buffers) -> Constants:
+    """Parameters in the author's units, and what follows from them."""
+    return Constants(
+        h=alif(tau_m=20.0, tau_a=50.0, theta=1.0, beta=0.1),
+        out=cuba_li(tau_m=20.0, tau_s=5.0),
+    )
+
+
+def constrained(params: Params) -> dict[str, Array]:
+    """Trainable parameters of neurons in the author's units."""
+    return {}
+
+
+def init_state(
+    params: Params,
+    buffers: Buffers,
+    batch: int,
+    key: Array | None = None,
+    train: bool = False,
+) -> State:
+    """The state before the first step; `key` is one key, or one key a sample."""
+    c = constants(params, buffers)
+    h_start = alif_start(c.h, (batch, 16))
+    out_start = cuba_li_start(c.out, (batch, 3))
+    h_h_delay_start = jnp.zeros((2, batch, 16))
+    logits_fold_start = jnp.full_like(jnp.zeros((batch, 3)), -jnp.inf)
+    counts_fold_start = jnp.zeros_like(jnp.zeros((batch, 16)))
+    n_start = jnp.zeros((), jnp.int32)
+    return State(
+        h=h_start,
+        out=out_start,
+        h_h_delay=h_h_delay_start,
+        logits_fold=logits_fold_start,
+        counts_fold=counts_fold_start,
+        n=n_start,
+    )
+
+
+def step(
+    params: Params, buffers: Buffers, state: State, x: Inputs
+) -> tuple[State, Signals, Outputs]:
+    """One step of dt; inputs are [B, ...]. Outputs are the readouts so far."""
+    c = constants(params, buffers)
+    # spikes -> dense() -> h  (recurrent.snn:11)
+    spikes_h_dense = dense(x.spikes, params.spikes_h_dense_w)
+    # h -> dense(init = orthogonal(0.8)) -> delay(2 steps) -> h  (recurrent.snn:12)
+    h_h_delay = state.h_h_delay[0]
+    # h: ALIF  (recurrent.snn:9)
+    h_state, h = alif_step(c.h, state.h, spikes_h_dense + h_h_delay)
+    # h -> dense(init = orthogonal(0.8)) -> delay(2 steps) -> h  (recurrent.snn:12)
+    h_h_dense = dense(h.spike, params.h_h_dense_w)
+    # h -> dense() -> out  (recurrent.snn:13)
+    h_out_dense = dense(h.spike, params.h_out_dense_w)
+    # out: CubaLI  (recurrent.snn:10)
+    out_state, out = cuba_li_step(c.out, state.out, h_out_dense)
+    h_h_delay_ring = jnp.concatenate([state.h_h_delay[1:], h_h_dense[None]])
+    # the readouts so far
+    logits_fold = jnp.maximum(state.logits_fold, out.v)
+    counts_fold = state.counts_fold + h.spike
+    logits = logits_fold
+    counts = counts_fold
+    signals = Signals(h=h, out=out)
+    return (
+        State(
+            h=h_state,
+            out=out_state,
+            h_h_delay=h_h_delay_ring,
+            logits_fold=logits_fold,
+            counts_fold=counts_fold,
+            n=state.n + 1,
+        ),
+        signals,
+        Outputs(logits=logits, counts=counts),
+    )
+
+
+def run(
+    params: Params,
+    buffers: Buffers,
+    x: Inputs,
+    *,
+    key: Array | None = None,
+    train: bool = False,
+    steps: int | None = None,
+    weight: Array | None = None,
+) -> tuple[Signals, Buffers]:
+    """Whole sequences: everything outside a cycle is computed over all steps at once.
+
+    `weight` [B] is 0 for samples that only fill up a batch.
+    """
+    steps = sequence_steps(x, steps)
+    batch = x.spikes.shape[1]
+    c = constants(params, buffers)
+    state = init_state(params, buffers, batch, key, train)
+    # spikes -> dense() -> h  (recurrent.snn:11)
+    spikes_h_dense = dense(x.spikes, params.spikes_h_dense_w)
+
+    def loop_2(carry: Any, xs: Any) -> Any:
+        """One step of h, which wait for each other."""
+        carry = truncate(carry, xs[0], 10)
+        (h_state, h_h_delay_ring) = carry
+        (_, in_spikes_h_dense) = xs
+        # h -> dense(init = orthogonal(0.8)) -> delay(2 steps) -> h  (recurrent.snn:12)
+        h_h_delay = h_h_delay_ring[0]
+        # h: ALIF  (recurrent.snn:9)
+        h_state, h = alif_step(c.h, h_state, in_spikes_h_dense + h_h_delay)
+        # h -> dense(init = orthogonal(0.8)) -> delay(2 steps) -> h  (recurrent.snn:12)
+        h_h_dense = dense(h.spike, params.h_h_dense_w)
+        h_h_delay_ring = jnp.concatenate([h_h_delay_ring[1:], h_h_dense[None]])
+        return (h_state, h_h_delay_ring), (h,)
+
+    # time loop over h
+    _, (h,) = lax.scan(
+        loop_2,
+        (state.h, state.h_h_delay),
+        (jnp.arange(steps), over_time(spikes_h_dense, steps)),
+        length=steps,
+    )
+    # h -> dense() -> out  (recurrent.snn:13)
+    h_out_dense = dense(h.spike, params.h_out_dense_w)
+    # out: CubaLI, time loop  (recurrent.snn:10)
+    _, out = scan_layer_truncated(
+        cuba_li_step, c.out, state.out, (h_out_dense,), steps, 10
+    )
+    return Signals(h=h, out=out), buffers
+
+
+def readout(params: Params, signals: Signals, x: Inputs, steps: int) -> Outputs:
+    """The outputs of whole sequences."""
+    # output logits  (recurrent.snn:14)
+    logits = max_over_time(signals.out.v)
+    # output counts  (recurrent.snn:15)
+    counts = spike_count(signals.h.spike)
+    return Outputs(logits=logits, counts=counts)
+
+
+def forward(
+    params: Params,
+    buffers: Buffers,
+    x: Inputs,
+    *,
+    key: Array | None = None,
+    steps: int | None = None,
+) -> Outputs:
+    """The outputs for whole sequences, in evaluation."""
+    signals, _ = run(params, buffers, x, key=key, steps=steps)
+    return readout(params, signals, x, sequence_steps(x, steps))
+
+
+def sequence_steps(x: Inputs, steps: int | None) -> int:
+    """The number of steps: as given, else of the longest input, else STEPS."""
+    longest = max((a.shape[0] for a in x), default=1)
+    return steps or (longest if longest > 1 else STEPS or 1)
+
+
+# ---- the recipe: main ------------------------------------------------
+
+
+class TrainState(NamedTuple):
+    """All that goes from update to update."""
+
+    params: Params
+    buffers: Buffers
+    opt_state: Any
+    key: Array  # of the recipe's seed
+    epoch: Array  # epochs done
+    updates: Array  # updates done
+    rule: Any  # the optimiser's update function
+
+
+class Epoch(NamedTuple):
+    """What `fit` yields after each epoch; `selected_*` are the best weights so far."""
+
+    epoch: int
+    train: dict[str, float]
+    val: dict[str, Any]
+    state: TrainState
+    selected_params: Params
+    selected_buffers: Buffers
+    improved: bool
+
+
+def encode(batch: Mapping[str, Any], key: Array, train: bool) -> Inputs:
+    """data patterns = randman(classes = 3, units = 20, steps = 30, samples = 40, te...
+
+    Draws are keyed by the sample's number: anew in each epoch of training, always
+    the same in evaluation.
+    """
+    spikes = jnp.asarray(batch["spikes"], float)
+    spikes = jnp.moveaxis(spikes, 1, 0)
+    return Inputs(spikes=spikes)
+
+
+def objective(
+    params: Params, signals: Signals, x: Inputs, fields: Mapping[str, Any], steps: int
+) -> tuple[Array, dict[str, Array]]:
+    """The loss with its penalties, and the metrics, over the samples with weight 1."""
+    weight = fields["weight"]
+    outputs = readout(params, signals, x, steps)
+    logits = outputs.logits
+    # loss = cross_entropy(logits, label)  (recurrent.snn:24)
+    loss = sample_mean(cross_entropy(logits, fields["label"]), weight)
+    total = loss
+    metrics = {
+        "loss": total,
+        "accuracy": sample_mean(accuracy(logits, fields["label"]), weight),
+        "rate.h": firing_rate(signals.h.spike, weight=weight, dt=DT),
+        "silent.h": silent_fraction(signals.h.spike, weight),
+    }
+    return total, metrics
+
+
+def loss_fn(
+    params: Params, buffers: Buffers, batch: Mapping[str, Any], key: Array
+) -> tuple[Array, tuple[dict[str, Array], Buffers]]:
+    """The objective of one batch in training; `key` is the epoch's."""
+    x = encode(batch, key, True)
+    keys = per_sample(stream(key, 1349952704), batch["sample"])
+    signals, buffers = run(
+        params, buffers, x, key=keys, train=True, weight=batch["weight"]
+    )
+    total, metrics = objective(params, signals, x, batch, sequence_steps(x, None))
+    return total, (metrics, buffers)
+
+
+def optimizer(updates_per_epoch: int, epochs: int) -> optax.GradientTransformation:
+    """adam, learning rate 0.001."""
+    return optax.adam(0.001, b1=0.9, b2=0.999, eps=1e-08)
+
+
+def init_train_state(
+    seed: int, updates_per_epoch: int, epochs: int = EPOCHS
+) -> TrainState:
+    """Fresh weights and a fresh optimiser."""
+    key = jax.random.key(seed)
+    params = init_params(stream(key, 2412646131))
+    buffers = init_buffers(stream(key, 1217136331))
+    tx = optimizer(updates_per_epoch, epochs)
+    static: Any = jax.tree_util.Partial  # lets a function travel through jit
+    return TrainState(
+        params=params,
+        buffers=buffers,
+        opt_state=tx.init(params),
+        key=jax.random.key_data(key),
+        epoch=jnp.zeros((), jnp.int32),
+        updates=jnp.zeros((), jnp.int32),
+        rule=static(tx.update),
+    )
+
+
+@partial(jax.jit, donate_argnums=0)
+def train_step(
+    train_state: TrainState, batch: Mapping[str, Any]
+) -> tuple[TrainState, dict[str, Array]]:
+    """One update."""
+    params, buffers, opt_state, key, epoch, updates, rule = train_state
+    epoch_key = jax.random.fold_in(jax.random.wrap_key_data(key), epoch)
+    gradient = jax.value_and_grad(loss_fn, has_aux=True)
+    (_, (metrics, buffers)), grads = gradient(params, buffers, batch, epoch_key)
+    for name, grad in zip(PARAM_NAMES, grads, strict=True):
+        metrics[f"grad_norm.{name}"] = jnp.sqrt(jnp.sum(grad * grad))
+    change, opt_state = rule(grads, opt_state, params)
+    params = optax.apply_updates(params, change)
+    state = TrainState(params, buffers, opt_state, key, epoch, updates + 1, rule)
+    return state, metrics
+
+
+@jax.jit
+def evaluate_batch(
+    params: Params, buffers: Buffers, batch: Mapping[str, Any], key: Array
+) -> dict[str, Array]:
+    """The metrics of one batch in evaluation."""
+    x = encode(batch, key, False)
+    keys = per_sample(stream(key, 1349952704), batch["sample"])
+    signals, _ = run(params, buffers, x, key=keys)
+    return objective(params, signals, x, batch, sequence_steps(x, None))[1]
+
+
+def average(parts: list[Any], weights: list[float]) -> dict[str, Any]:
+    """Means over batches by their samples; counts (matrices) are summed."""
+    parts = jax.device_get(parts)
+    share = np.asarray(weights) / sum(weights)
+    result: dict[str, Any] = {}
+    for name, first in (parts[0] if parts else {}).items():
+        values = [part[name] for part in parts]
+        if np.ndim(first):
+            result[name] = np.sum(values, axis=0)
+        else:
+            result[name] = float(np.dot(share, values))
+    return result
+
+
+def evaluate(
+    params: Params,
+    buffers: Buffers,
+    fields: Mapping[str, Any],
+    batch: int = BATCH,
+    seed: int = SEED,
+) -> dict[str, Any]:
+    """The metrics of one split; fields have samples first."""
+    key = jax.random.key(seed)
+    order = np.arange(len(next(iter(fields.values()))))
+    parts, weights = [], []
+    for part in iterate_batches(fields, batch, order):
+        parts.append(evaluate_batch(params, buffers, part, key))
+        weights.append(float(part["weight"].sum()))
+    return average(parts, weights)
+
+
+def fit(
+    data: Mapping[str, Mapping[str, Any]],
+    *,
+    epochs: int = EPOCHS,
+    batch: int = BATCH,
+    seed: int = SEED,
+    state: TrainState | None = None,
+    on_batch: Callable[[int, dict[str, Array]], None] | None = None,
+) -> Iterator[Epoch]:
+    """Train on data["train"]; with data["val"], measure and select after each epoch."""
+    train = data["train"]
+    count = len(next(iter(train.values())))
+    if state is None:
+        state = init_train_state(seed, -(-count // batch), epochs)
+    best = -np.inf
+    selected: tuple[Params, Buffers] | None = None
+    for epoch in range(int(state.epoch) + 1, epochs + 1):
+        order = np.random.default_rng((seed, epoch)).permutation(count)
+        parts: list[Any] = []
+        weights: list[float] = []
+        for part in iterate_batches(train, batch, order):
+            state, metrics = train_step(state, part)
+            parts.append(metrics)
+            weights.append(float(part["weight"].sum()))
+            if on_batch is not None:
+                on_batch(int(sum(weights)), metrics)
+        state = state._replace(epoch=jnp.asarray(epoch, jnp.int32))
+        val: dict[str, Any] = {}
+        if "val" in data:
+            val = evaluate(state.params, state.buffers, data["val"], batch, seed)
+        score = float(epoch)
+        if SELECT is not None and val:
+            score = val[SELECT.removeprefix("val.")] * (1 if SELECT_MAX else -1)
+        improved = score > best
+        if improved or selected is None:
+            best = score
+            kept = (state.params, state.buffers)
+            selected = jax.tree.map(jnp.copy, kept)
+        means = average(parts, weights)
+        yield Epoch(epoch, means, val, state, selected[0], selected[1], improved)
+
+
+def main() -> None:
+    """Train on an npz of fields, samples first, with `split` 0 train, 1 val, 2 test."""
+    parser = argparse.ArgumentParser(description=f"Train {MODEL} by {RECIPE}.")
+    parser.add_argument("--data", required=True, help="npz file: fields and split")
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--batch", type=int, default=BATCH)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--out", help="npz file for the trained weights")
+    options = parser.parse_args()
+    with np.load(options.data, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    count = len(next(iter(arrays.values())))
+    split = arrays.pop("split", np.zeros(count, np.uint8))
+    parts = {"train": 0, "val": 1, "test": 2}
+    data = {
+        name: {field: a[split == code] for field, a in arrays.items()}
+        for name, code in parts.items()
+        if (split == code).any()
+    }
+    last = None
+    for last in fit(
+        data, epochs=options.epochs, batch=options.batch, seed=options.seed
+    ):
+        shown = {"train": last.train, "val": last.val}
+        text = ", ".join(
+            f"{part} {name} {value:.4f}"
+            for part, values in shown.items()
+            for name, value in values.items()
+            if "." not in name and not np.ndim(value)
+        )
+        print(f"epoch {last.epoch}: {text}")
+    if last is None:
+        return
+    if "test" in data:
+        final = evaluate(
+            last.selected_params,
+            last.selected_buffers,
+            data["test"],
+            options.batch,
+            options.seed,
+        )
+        print({name: v for name, v in final.items() if not np.ndim(v)})
+    if options.out:
+        pairs = zip(PARAM_NAMES, last.selected_params, strict=True)
+        weights: dict[str, Any] = {name: np.asarray(w) for name, w in pairs}
+        np.savez(options.out, **weights)
+
+
+# ---- functions of the snnc runtime that this file uses ------------------------
+
+
+def stream(key: Array, name: int) -> Array:
+    """The key of a named draw; `name` is the CRC-32 of the name."""
+    return jax.random.fold_in(key, name)
+
+
+def per_sample(key: Array, samples: Array) -> Array:
+    """One key a sample [B], by the sample's number and not by its place."""
+    return jax.vmap(lambda n: jax.random.fold_in(key, n))(samples)
+
+
+def fan_in(shape: tuple[int, ...]) -> int:
+    """Return how many inputs an output sums: the product of all axes but the last."""
+    return int(np.prod(shape[:-1]))
+
+
+def uniform_weights(
+    key: Array, shape: tuple[int, ...], *, low: float, high: float
+) -> Array:
+    """Return draws of U(low, high)."""
+    return jax.random.uniform(key, shape, minval=low, maxval=high)
+
+
+def kaiming_uniform(key: Array, shape: tuple[int, ...], *, gain: float) -> Array:
+    """Return draws of U(-b, b), b = gain / sqrt(fan_in).
+
+    With gain 1 that is how PyTorch fills `Linear` (He et al. 2015 with a = sqrt 5).
+    """
+    bound = gain / float(np.sqrt(fan_in(shape)))
+    return uniform_weights(key, shape, low=-bound, high=bound)
+
+
+def orthogonal(key: Array, shape: tuple[int, ...], *, gain: float) -> Array:
+    """Return gain Q, Q [fan_in, outputs] with orthonormal columns (rows if it is wide).
+
+    Saxe et al. (2014); the signs of R's diagonal make Q uniform (Mezzadri 2007).
+    """
+    rows, columns = fan_in(shape), shape[-1]
+    tall = (max(rows, columns), min(rows, columns))
+    q, r = jnp.linalg.qr(jax.random.normal(key, tall))
+    q = q * jnp.where(jnp.diagonal(r) < 0, -1.0, 1.0)
+    return gain * (q if rows >= columns else q.T).reshape(shape)
+
+
+def dense(x: Array, w: Array) -> Array:
+    """One product over all leading axes: [..., n] times [n, m]."""
+    return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
+
+
+def over_time(x: Array, steps: int) -> Array:
+    """[T, B, ...] as it is, or the value [1, B, ...] held over all steps."""
+    return jnp.broadcast_to(x, (steps, *x.shape[1:]))
+
+
+def scan_layer_truncated(
+    step: Callable[..., Any],
+    p: Any,
+    state: Any,
+    ports: tuple[Array, ...],
+    steps: int,
+    length: int,
+) -> tuple[Any, Any]:
+    """As `scan_layer`, with the gradient cut every `length` steps."""
+
+    def body(s: Any, x: Any) -> Any:
+        n, *inputs = x
+        return step(p, truncate(s, n, length), *inputs)
+
+    xs = (jnp.arange(steps), *(over_time(x, steps) for x in ports))
+    return lax.scan(body, state, xs, length=steps)
+
+
+def truncate(state: Any, n: Array, length: int) -> Any:
+    """The same state; every `length` steps the gradient through it is cut."""
+    cut = n % length == 0
+    return jax.tree.map(lambda s: jnp.where(cut, lax.stop_gradient(s), s), state)
+
+
+def sample_mean(values: Array, weight: Array) -> Array:
+    """The mean of one number a sample [B] over the samples with weight 1."""
+    return jnp.sum(values * weight) / jnp.sum(weight)
+
+
+def silent_fraction(spikes: Array, weight: Array) -> Array:
+    """The share of neurons that fire in no sample of the batch; spikes [T, B, ...]."""
+    counts = jnp.sum(jnp.abs(spikes), axis=0)
+    total = jnp.tensordot(weight, counts, axes=(0, 0))
+    return jnp.mean((total == 0).astype(spikes.dtype))
+
+
+@jax.custom_jvp
+def sample(probability: Array, chance: Array) -> Array:
+    """1 where `chance`, uniform in [0, 1), falls below `probability`.
+
+    Its derivative is that of the probability.
+    """
+    return (chance < probability).astype(probability.dtype)
+
+
+@sample.defjvp
+def _sample_jvp(primals: Any, tangents: Any) -> Any:
+    return sample(*primals), tangents[0]
+
+
+def exprel(z: Value) -> Array:
+    """(exp(z) - 1) / z, and 1 at 0: exact where time constants coincide."""
+    z = jnp.asarray(z)
+    near = jnp.abs(z) < 0.3
+    safe = jnp.where(near, jnp.ones_like(z), z)
+    small = jnp.where(near, z, jnp.zeros_like(z))
+    series = jnp.ones_like(z)
+    for order in range(13, 1, -1):
+        series = 1.0 + small / order * series
+    return jnp.where(near, series, jnp.expm1(safe) / safe)
+
+
+def max_over_time(x: Array) -> Array:
+    """Return the largest value of each sequence: [T, B, ...] -> [B, ...], unit of x."""
+    return jnp.max(x, axis=0)
+
+
+def spike_count(spikes: Array) -> Array:
+    """Return the number of spikes (the sum of graded ones): [T, B, ...] -> [B, ...]."""
+    return jnp.sum(spikes, axis=0)
+
+
+def nll(log_probability: Array, label: Array) -> Array:
+    """Return -log p of the labelled class: [..., B, classes] -> [..., B].
+
+    `label` holds class numbers [B], or [T, B] where each step has its own.
+    """
+    label = jnp.broadcast_to(label, log_probability.shape[:-1])
+    chosen = jnp.take_along_axis(log_probability, label[..., None], axis=-1)
+    return -chosen[..., 0]
+
+
+def cross_entropy(logits: Array, label: Array) -> Array:
+    """Return -log softmax(logits) of the labelled class: [..., B, classes] -> [..., B].
+
+    `label` holds class numbers [B], or [T, B] where each step has its own.
+    """
+    return nll(jax.nn.log_softmax(logits, axis=-1), label)
+
+
+def accuracy(scores: Array, label: Array) -> Array:
+    """Return 1 where the labelled class scores highest: [..., B, classes] -> [..., B].
+
+    `label` holds class numbers [B] or [T, B]; of equal scores the first class counts.
+    """
+    answer = jnp.argmax(scores, axis=-1).astype(label.dtype)
+    return (answer == label).astype(scores.dtype)
+
+
+def firing_rate(spikes: Array, *, weight: Array, dt: float) -> Array:
+    """Return the mean rate over neurons, samples and time: [T, B, ...] -> scalar, Hz.
+
+    `dt` is in ms, hence the factor 1000.
+    """
+    others = tuple(axis for axis in range(spikes.ndim) if axis != 1)
+    per_sample = jnp.mean(spikes, axis=others) * (1000.0 / dt)
+    return jnp.sum(weight * per_sample) / jnp.sum(weight)
+
+
+def iterate_batches(
+    fields: Mapping[str, np.ndarray], batch: int, order: np.ndarray
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yield the samples numbered by `order`, `batch` at a time, with `sample` int32 [B] and `weight` float32 [B].
+
+    A last short batch is filled up with its first sample at weight 0; every other weight is 1.
+    """
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
+        weight = (np.arange(batch) < len(chosen)).astype(np.float32)
+        sample = np.concatenate([chosen, np.repeat(chosen[:1], batch - len(chosen))])
+        arrays = {name: array[sample] for name, array in fields.items()}
+        yield {**arrays, "sample": sample.astype(np.int32), "weight": weight}
+
+
+if __name__ == "__main__":
+    main()

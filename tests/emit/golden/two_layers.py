@@ -1,0 +1,881 @@
+"""TwoLayers, compiled by snnc from two_layers.snn.
+
+Schedule
+    over all steps at once: pixels_h.dense, h_out.dropout, h_out.dense
+    time loop: h (PLIF, exact)
+    time loop: out (LI, exact)
+
+Sequences are [T, B, ...]: steps, samples, units. Row n of a signal is its value at
+the end of step n, at time (n + 1) DT. Times are in ms, voltages in mV, currents in pA.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array, lax
+
+MODEL = "TwoLayers"
+SOURCE = "two_layers.snn"
+MODEL_HASH = "a6f4d6311091c611"
+DT = 1.0  # ms
+STEPS: int | None = 20  # of a presentation
+RECIPE = "main"
+EPOCHS = 2
+BATCH = 128
+SEED = 0
+SELECT: str | None = "val.accuracy"
+SELECT_MAX = True
+START: str | None = None
+
+Value = Array | float
+
+
+# ---- what is learned, what persists, what comes in ---------------------------
+
+
+class Params(NamedTuple):
+    """Trainable values; parameters of neurons in their raw, unbounded form."""
+
+    # h.tau = between(raw, 2.0, 50.0), ms  (std/neurons.snn:56)
+    h_tau: Any
+    # pixels -> dense(32, bias = true) -> PLIF(tau ~ lognormal(10 ms, 0.2) in (2 ms, 50 ms) per neuron trainable) as h -> dropout(0.2) -> dense(10) -> LI(tau = 20 ms) as out, [64, 32]  (two_layers.snn:9)
+    pixels_h_dense_w: Any
+    # pixels -> dense(32, bias = true) -> PLIF(tau ~ lognormal(10 ms, 0.2) in (2 ms, 50 ms) per neuron trainable) as h -> dropout(0.2) -> dense(10) -> LI(tau = 20 ms) as out, [32]  (two_layers.snn:9)
+    pixels_h_dense_b: Any
+    # pixels -> dense(32, bias = true) -> PLIF(tau ~ lognormal(10 ms, 0.2) in (2 ms, 50 ms) per neuron trainable) as h -> dropout(0.2) -> dense(10) -> LI(tau = 20 ms) as out, [32, 10]  (two_layers.snn:10)
+    h_out_dense_w: Any
+
+
+class Buffers(NamedTuple):
+    """Values that persist over samples and have no gradient."""
+
+
+class Inputs(NamedTuple):
+    """One sequence for each input; T may be 1 for a value held over all steps."""
+
+    # real [T, B, 64]  (two_layers.snn:8)
+    pixels: Array
+
+
+PARAM_NAMES = Params(
+    h_tau="h.tau",
+    pixels_h_dense_w="pixels_h.dense.w",
+    pixels_h_dense_b="pixels_h.dense.b",
+    h_out_dense_w="h_out.dense.w",
+)
+BUFFER_NAMES = Buffers()
+
+
+# ---- surrogates: the derivative of the step at the margin --------------------
+
+
+def atan(x: Array, alpha: Value) -> Value:
+    """Arc tangent (Fang et al. 2021). Peak alpha/2, area 1."""
+    # std/surrogates.snn:6
+    return alpha / 2.0 / (1.0 + (jnp.pi / 2.0 * alpha * x) ** 2)
+
+
+@jax.custom_jvp
+def fire_atan(margin: Array, fired: Array, alpha: Value) -> Array:
+    """1 where `fired`, else 0; its derivative by the margin is atan."""
+    return fired.astype(margin.dtype)
+
+
+@fire_atan.defjvp
+def _fire_atan_jvp(primals: Any, tangents: Any) -> Any:
+    margin, _, *shape = primals
+    return fire_atan(*primals), atan(margin, *shape) * tangents[0]
+
+
+# ---- neurons -----------------------------------------------------------------
+
+
+class PLIF(NamedTuple):
+    """Constants of PLIF (std/neurons.snn:55); method: exact."""
+
+    theta: Value  # 1
+    v_decay: Value  # share of v left after dt
+
+
+class PLIFState(NamedTuple):
+    """States of PLIF, each [B, ...]."""
+
+    v: Array  # 1
+
+
+class PLIFSignals(NamedTuple):
+    """What PLIF publishes after a step."""
+
+    spike: Array  # 1
+    v: Array  # 1
+
+
+def plif(
+    tau: Value,
+    theta: Value,
+) -> PLIF:
+    """The constants of one layer, from its parameters."""
+    v_decay = jnp.exp(-DT / tau)
+    return PLIF(theta=theta, v_decay=v_decay)
+
+
+def plif_start(p: PLIF, shape: tuple[int, ...]) -> PLIFState:
+    """The state at the start of a sample."""
+    v = jnp.zeros(shape)
+    return PLIFState(v)
+
+
+def plif_step(p: PLIF, s: PLIFState, x: Array) -> tuple[PLIFState, PLIFSignals]:
+    """LIF whose time constant is learned, one for the layer (Fang et al. 2021); `tau = 10 ms per neuron trainable` for one each."""
+    # v' = (I - v) / tau  (std/neurons.snn:61)
+    v = p.v_decay * s.v
+    # v += x  (std/neurons.snn:62)
+    v = v + x
+    # spike when v >= theta  (std/neurons.snn:63)
+    spike = fire_atan(v - p.theta, v >= p.theta, 2.0)
+    # v -= theta  (std/neurons.snn:63)
+    v = jnp.where(spike > 0.0, v - p.theta, v)
+    return PLIFState(v), PLIFSignals(spike, v)
+
+
+class LI(NamedTuple):
+    """Constants of LI (std/neurons.snn:6); method: exact."""
+
+    v_decay: Value  # share of v left after dt
+
+
+class LIState(NamedTuple):
+    """States of LI, each [B, ...]."""
+
+    v: Array  # 1
+
+
+class LISignals(NamedTuple):
+    """What LI publishes after a step."""
+
+    v: Array  # 1
+
+
+def li(
+    tau: Value,
+) -> LI:
+    """The constants of one layer, from its parameters."""
+    v_decay = jnp.exp(-DT / tau)
+    return LI(v_decay=v_decay)
+
+
+def li_start(p: LI, shape: tuple[int, ...]) -> LIState:
+    """The state at the start of a sample."""
+    v = jnp.zeros(shape)
+    return LIState(v)
+
+
+def li_step(p: LI, s: LIState, x: Array) -> tuple[LIState, LISignals]:
+    """Leaky integrator driven by weighted spikes; never fires. Read `v`."""
+    # v' = (I - v) / tau  (std/neurons.snn:11)
+    v = p.v_decay * s.v
+    # v += x  (std/neurons.snn:12)
+    v = v + x
+    return LIState(v), LISignals(v)
+
+
+# ---- the network -------------------------------------------------------------
+
+
+class Constants(NamedTuple):
+    """What the steps of each layer need and no step changes."""
+
+    h: PLIF
+    out: LI
+
+
+class State(NamedTuple):
+    """All that goes from step to step."""
+
+    h: PLIFState
+    out: LIState
+    h_out_dropout: Array  # one mask a sample  (two_layers.snn:10)
+    logits_fold: Array  # mean_over_time so far
+    n: Array  # steps done
+
+
+class Signals(NamedTuple):
+    """What every layer publishes."""
+
+    h: PLIFSignals
+    out: LISignals
+
+
+class Outputs(NamedTuple):
+    """The network's outputs."""
+
+    logits: Array  # [B, 10]
+
+
+INPUTS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "pixels": ("real", (64,)),
+}
+SIGNALS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "h.spike": ("1", (32,)),
+    "h.v": ("1", (32,)),
+    "out.v": ("1", (10,)),
+}
+SPIKING: tuple[str, ...] = ("h",)
+
+
+def init_params(key: Array) -> Params:
+    """Initial trainable values; each draw is keyed by the parameter's name."""
+    return Params(
+        h_tau=between_raw(
+            clamp_inside(
+                draw_lognormal(stream(key, 553389125), (32,), 10.0, 0.2), 2.0, 50.0
+            ),
+            2.0,
+            50.0,
+        ),
+        pixels_h_dense_w=kaiming_uniform(stream(key, 931733921), (64, 32), gain=1.0),
+        pixels_h_dense_b=zero_weights(stream(key, 1515504970), (32,)),
+        h_out_dense_w=kaiming_uniform(stream(key, 1957073002), (32, 10), gain=1.0),
+    )
+
+
+def init_buffers(key: Array) -> Buffers:
+    """Initial persistent values; each draw is keyed by its name."""
+    return Buffers()
+
+
+def constants(params: Params, buffers: Buffers) -> Constants:
+    """Parameters in the author's units, and what follows from them."""
+    return Constants(
+        h=plif(tau=between(params.h_tau, 2.0, 50.0), theta=1.0),
+        out=li(tau=20.0),
+    )
+
+
+def constrained(params: Params) -> dict[str, Array]:
+    """Trainable parameters of neurons in the author's units."""
+    return {
+        "h.tau": between(params.h_tau, 2.0, 50.0),
+    }
+
+
+def init_state(
+    params: Params,
+    buffers: Buffers,
+    batch: int,
+    key: Array | None = None,
+    train: bool = False,
+) -> State:
+    """The state before the first step; `key` is one key, or one key a sample."""
+    c = constants(params, buffers)
+    keys = sample_keys(key, batch)
+    h_start = plif_start(c.h, (batch, 32))
+    out_start = li_start(c.out, (batch, 10))
+    h_out_dropout_start = dropout_mask(keys, 2289136868, 0.2, (32,), train)
+    logits_fold_start = jnp.zeros_like(jnp.zeros((batch, 10)))
+    n_start = jnp.zeros((), jnp.int32)
+    return State(
+        h=h_start,
+        out=out_start,
+        h_out_dropout=h_out_dropout_start,
+        logits_fold=logits_fold_start,
+        n=n_start,
+    )
+
+
+def step(
+    params: Params, buffers: Buffers, state: State, x: Inputs
+) -> tuple[State, Signals, Outputs]:
+    """One step of dt; inputs are [B, ...]. Outputs are the readouts so far."""
+    c = constants(params, buffers)
+    # pixels -> dense(32, bias = true) -> PLIF(tau ~ lognormal(...  (two_layers.snn:9)
+    pixels_h_dense = dense(x.pixels, params.pixels_h_dense_w) + params.pixels_h_dense_b
+    # h: PLIF  (two_layers.snn:9)
+    h_state, h = plif_step(c.h, state.h, pixels_h_dense)
+    # pixels -> dense(32, bias = true) -> PLIF(tau ~ lognormal(...  (two_layers.snn:10)
+    h_out_dropout = h.spike * state.h_out_dropout
+    # pixels -> dense(32, bias = true) -> PLIF(tau ~ lognormal(...  (two_layers.snn:10)
+    h_out_dense = dense(h_out_dropout, params.h_out_dense_w)
+    # out: LI  (two_layers.snn:10)
+    out_state, out = li_step(c.out, state.out, h_out_dense)
+    # the readouts so far
+    logits_fold = jnp.where(
+        (state.n >= 5), state.logits_fold + out.v, state.logits_fold
+    )
+    logits = logits_fold / jnp.maximum((state.n + 1 - 5), 1).astype(logits_fold.dtype)
+    signals = Signals(h=h, out=out)
+    return (
+        State(
+            h=h_state,
+            out=out_state,
+            h_out_dropout=state.h_out_dropout,
+            logits_fold=logits_fold,
+            n=state.n + 1,
+        ),
+        signals,
+        Outputs(logits=logits),
+    )
+
+
+def run(
+    params: Params,
+    buffers: Buffers,
+    x: Inputs,
+    *,
+    key: Array | None = None,
+    train: bool = False,
+    steps: int | None = None,
+    weight: Array | None = None,
+) -> tuple[Signals, Buffers]:
+    """Whole sequences: everything outside a cycle is computed over all steps at once.
+
+    `weight` [B] is 0 for samples that only fill up a batch.
+    """
+    steps = sequence_steps(x, steps)
+    batch = x.pixels.shape[1]
+    c = constants(params, buffers)
+    state = init_state(params, buffers, batch, key, train)
+    # pixels -> dense(32, bias = true) -> PLIF(tau ~ lognormal(...  (two_layers.snn:9)
+    pixels_h_dense = dense(x.pixels, params.pixels_h_dense_w) + params.pixels_h_dense_b
+    # h: PLIF, time loop  (two_layers.snn:9)
+    _, h = scan_layer(plif_step, c.h, state.h, (pixels_h_dense,), steps)
+    # pixels -> dense(32, bias = true) -> PLIF(tau ~ lognormal(...  (two_layers.snn:10)
+    h_out_dropout = h.spike * state.h_out_dropout
+    # pixels -> dense(32, bias = true) -> PLIF(tau ~ lognormal(...  (two_layers.snn:10)
+    h_out_dense = dense(h_out_dropout, params.h_out_dense_w)
+    # out: LI, time loop  (two_layers.snn:10)
+    _, out = scan_layer(li_step, c.out, state.out, (h_out_dense,), steps)
+    return Signals(h=h, out=out), buffers
+
+
+def readout(params: Params, signals: Signals, x: Inputs, steps: int) -> Outputs:
+    """The outputs of whole sequences."""
+    # output logits  (two_layers.snn:11)
+    logits = mean_over_time(signals.out.v[5:])
+    return Outputs(logits=logits)
+
+
+def forward(
+    params: Params,
+    buffers: Buffers,
+    x: Inputs,
+    *,
+    key: Array | None = None,
+    steps: int | None = None,
+) -> Outputs:
+    """The outputs for whole sequences, in evaluation."""
+    signals, _ = run(params, buffers, x, key=key, steps=steps)
+    return readout(params, signals, x, sequence_steps(x, steps))
+
+
+def sequence_steps(x: Inputs, steps: int | None) -> int:
+    """The number of steps: as given, else of the longest input, else STEPS."""
+    longest = max((a.shape[0] for a in x), default=1)
+    return steps or (longest if longest > 1 else STEPS or 1)
+
+
+# ---- the recipe: main ------------------------------------------------
+
+
+class TrainState(NamedTuple):
+    """All that goes from update to update."""
+
+    params: Params
+    buffers: Buffers
+    opt_state: Any
+    key: Array  # of the recipe's seed
+    epoch: Array  # epochs done
+    updates: Array  # updates done
+    rule: Any  # the optimiser's update function
+
+
+class Epoch(NamedTuple):
+    """What `fit` yields after each epoch; `selected_*` are the best weights so far."""
+
+    epoch: int
+    train: dict[str, float]
+    val: dict[str, Any]
+    state: TrainState
+    selected_params: Params
+    selected_buffers: Buffers
+    improved: bool
+
+
+def encode(batch: Mapping[str, Any], key: Array, train: bool) -> Inputs:
+    """data digits8 = digits(val = 0.1, test = 0.25) -> rate(duration = 20 ms, peak ...
+
+    Draws are keyed by the sample's number: anew in each epoch of training, always
+    the same in evaluation.
+    """
+    pixels = jnp.asarray(batch["pixels"], float)
+    pixels = encode_rate(
+        pixels,
+        per_sample(stream(key, 719203081), batch["sample"]),
+        steps=20,
+        dt=DT,
+        peak=0.5,
+    )
+    return Inputs(pixels=pixels)
+
+
+def objective(
+    params: Params, signals: Signals, x: Inputs, fields: Mapping[str, Any], steps: int
+) -> tuple[Array, dict[str, Array]]:
+    """The loss with its penalties, and the metrics, over the samples with weight 1."""
+    weight = fields["weight"]
+    outputs = readout(params, signals, x, steps)
+    logits = outputs.logits
+    # loss = cross_entropy(logits, label)  (two_layers.snn:18)
+    loss = sample_mean(cross_entropy(logits, fields["label"]), weight)
+    # penalty 1e-4 * rate_upper(h.spike, 100 Hz)  (two_layers.snn:21)
+    penalty_1 = 0.0001 * rate_upper(signals.h.spike, bound=0.1, weight=weight, dt=DT)
+    total = loss + penalty_1
+    metrics = {
+        "loss": total,
+        "penalty_1": penalty_1,
+        "accuracy": sample_mean(accuracy(logits, fields["label"]), weight),
+        "rate.h": firing_rate(signals.h.spike, weight=weight, dt=DT),
+        "silent.h": silent_fraction(signals.h.spike, weight),
+    }
+    return total, metrics
+
+
+def loss_fn(
+    params: Params, buffers: Buffers, batch: Mapping[str, Any], key: Array
+) -> tuple[Array, tuple[dict[str, Array], Buffers]]:
+    """The objective of one batch in training; `key` is the epoch's."""
+    x = encode(batch, key, True)
+    keys = per_sample(stream(key, 1349952704), batch["sample"])
+    signals, buffers = run(
+        params, buffers, x, key=keys, train=True, weight=batch["weight"]
+    )
+    total, metrics = objective(params, signals, x, batch, sequence_steps(x, None))
+    return total, (metrics, buffers)
+
+
+def optimizer(updates_per_epoch: int, epochs: int) -> optax.GradientTransformation:
+    """adamw, learning rate cosine(lr = 0.002, warmup = 1 epochs, end = 0)."""
+    labels = Params(
+        h_tau="group_1_neurons",
+        pixels_h_dense_w="weights",
+        pixels_h_dense_b="weights",
+        h_out_dense_w="weights",
+    )
+    rules = {
+        "group_1_neurons": optax.adamw(
+            0.01, b1=0.9, b2=0.999, eps=1e-08, weight_decay=0.0
+        ),
+        "weights": optax.adamw(
+            optax.warmup_cosine_decay_schedule(
+                0.0,
+                0.002,
+                round(1.0 * updates_per_epoch),
+                epochs * updates_per_epoch,
+                0.0,
+            ),
+            b1=0.9,
+            b2=0.999,
+            eps=1e-08,
+            weight_decay=0.0001,
+        ),
+    }
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.partition(rules, labels))
+
+
+def init_train_state(
+    seed: int, updates_per_epoch: int, epochs: int = EPOCHS
+) -> TrainState:
+    """Fresh weights and a fresh optimiser."""
+    key = jax.random.key(seed)
+    params = init_params(stream(key, 2412646131))
+    buffers = init_buffers(stream(key, 1217136331))
+    tx = optimizer(updates_per_epoch, epochs)
+    static: Any = jax.tree_util.Partial  # lets a function travel through jit
+    return TrainState(
+        params=params,
+        buffers=buffers,
+        opt_state=tx.init(params),
+        key=jax.random.key_data(key),
+        epoch=jnp.zeros((), jnp.int32),
+        updates=jnp.zeros((), jnp.int32),
+        rule=static(tx.update),
+    )
+
+
+@partial(jax.jit, donate_argnums=0)
+def train_step(
+    train_state: TrainState, batch: Mapping[str, Any]
+) -> tuple[TrainState, dict[str, Array]]:
+    """One update."""
+    params, buffers, opt_state, key, epoch, updates, rule = train_state
+    epoch_key = jax.random.fold_in(jax.random.wrap_key_data(key), epoch)
+    gradient = jax.value_and_grad(loss_fn, has_aux=True)
+    (_, (metrics, buffers)), grads = gradient(params, buffers, batch, epoch_key)
+    for name, grad in zip(PARAM_NAMES, grads, strict=True):
+        metrics[f"grad_norm.{name}"] = jnp.sqrt(jnp.sum(grad * grad))
+    change, opt_state = rule(grads, opt_state, params)
+    params = optax.apply_updates(params, change)
+    state = TrainState(params, buffers, opt_state, key, epoch, updates + 1, rule)
+    return state, metrics
+
+
+@jax.jit
+def evaluate_batch(
+    params: Params, buffers: Buffers, batch: Mapping[str, Any], key: Array
+) -> dict[str, Array]:
+    """The metrics of one batch in evaluation."""
+    x = encode(batch, key, False)
+    keys = per_sample(stream(key, 1349952704), batch["sample"])
+    signals, _ = run(params, buffers, x, key=keys)
+    return objective(params, signals, x, batch, sequence_steps(x, None))[1]
+
+
+def average(parts: list[Any], weights: list[float]) -> dict[str, Any]:
+    """Means over batches by their samples; counts (matrices) are summed."""
+    parts = jax.device_get(parts)
+    share = np.asarray(weights) / sum(weights)
+    result: dict[str, Any] = {}
+    for name, first in (parts[0] if parts else {}).items():
+        values = [part[name] for part in parts]
+        if np.ndim(first):
+            result[name] = np.sum(values, axis=0)
+        else:
+            result[name] = float(np.dot(share, values))
+    return result
+
+
+def evaluate(
+    params: Params,
+    buffers: Buffers,
+    fields: Mapping[str, Any],
+    batch: int = BATCH,
+    seed: int = SEED,
+) -> dict[str, Any]:
+    """The metrics of one split; fields have samples first."""
+    key = jax.random.key(seed)
+    order = np.arange(len(next(iter(fields.values()))))
+    parts, weights = [], []
+    for part in iterate_batches(fields, batch, order):
+        parts.append(evaluate_batch(params, buffers, part, key))
+        weights.append(float(part["weight"].sum()))
+    return average(parts, weights)
+
+
+def fit(
+    data: Mapping[str, Mapping[str, Any]],
+    *,
+    epochs: int = EPOCHS,
+    batch: int = BATCH,
+    seed: int = SEED,
+    state: TrainState | None = None,
+    on_batch: Callable[[int, dict[str, Array]], None] | None = None,
+) -> Iterator[Epoch]:
+    """Train on data["train"]; with data["val"], measure and select after each epoch."""
+    train = data["train"]
+    count = len(next(iter(train.values())))
+    if state is None:
+        state = init_train_state(seed, -(-count // batch), epochs)
+    best = -np.inf
+    selected: tuple[Params, Buffers] | None = None
+    for epoch in range(int(state.epoch) + 1, epochs + 1):
+        order = np.random.default_rng((seed, epoch)).permutation(count)
+        parts: list[Any] = []
+        weights: list[float] = []
+        for part in iterate_batches(train, batch, order):
+            state, metrics = train_step(state, part)
+            parts.append(metrics)
+            weights.append(float(part["weight"].sum()))
+            if on_batch is not None:
+                on_batch(int(sum(weights)), metrics)
+        state = state._replace(epoch=jnp.asarray(epoch, jnp.int32))
+        val: dict[str, Any] = {}
+        if "val" in data:
+            val = evaluate(state.params, state.buffers, data["val"], batch, seed)
+        score = float(epoch)
+        if SELECT is not None and val:
+            score = val[SELECT.removeprefix("val.")] * (1 if SELECT_MAX else -1)
+        improved = score > best
+        if improved or selected is None:
+            best = score
+            kept = (state.params, state.buffers)
+            selected = jax.tree.map(jnp.copy, kept)
+        means = average(parts, weights)
+        yield Epoch(epoch, means, val, state, selected[0], selected[1], improved)
+
+
+def main() -> None:
+    """Train on an npz of fields, samples first, with `split` 0 train, 1 val, 2 test."""
+    parser = argparse.ArgumentParser(description=f"Train {MODEL} by {RECIPE}.")
+    parser.add_argument("--data", required=True, help="npz file: fields and split")
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--batch", type=int, default=BATCH)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--out", help="npz file for the trained weights")
+    options = parser.parse_args()
+    with np.load(options.data, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    count = len(next(iter(arrays.values())))
+    split = arrays.pop("split", np.zeros(count, np.uint8))
+    parts = {"train": 0, "val": 1, "test": 2}
+    data = {
+        name: {field: a[split == code] for field, a in arrays.items()}
+        for name, code in parts.items()
+        if (split == code).any()
+    }
+    last = None
+    for last in fit(
+        data, epochs=options.epochs, batch=options.batch, seed=options.seed
+    ):
+        shown = {"train": last.train, "val": last.val}
+        text = ", ".join(
+            f"{part} {name} {value:.4f}"
+            for part, values in shown.items()
+            for name, value in values.items()
+            if "." not in name and not np.ndim(value)
+        )
+        print(f"epoch {last.epoch}: {text}")
+    if last is None:
+        return
+    if "test" in data:
+        final = evaluate(
+            last.selected_params,
+            last.selected_buffers,
+            data["test"],
+            options.batch,
+            options.seed,
+        )
+        print({name: v for name, v in final.items() if not np.ndim(v)})
+    if options.out:
+        pairs = zip(PARAM_NAMES, last.selected_params, strict=True)
+        weights: dict[str, Any] = {name: np.asarray(w) for name, w in pairs}
+        np.savez(options.out, **weights)
+
+
+# ---- functions of the snnc runtime that this file uses ------------------------
+
+
+def stream(key: Array, name: int) -> Array:
+    """The key of a named draw; `name` is the CRC-32 of the name."""
+    return jax.random.fold_in(key, name)
+
+
+def per_sample(key: Array, samples: Array) -> Array:
+    """One key a sample [B], by the sample's number and not by its place."""
+    return jax.vmap(lambda n: jax.random.fold_in(key, n))(samples)
+
+
+def sample_keys(key: Array | None, batch: int) -> Array:
+    """One key a sample: `key` as it is if it has an axis, else split by number."""
+    if key is None:
+        key = jax.random.key(0)
+    return key if key.ndim == 1 else per_sample(key, jnp.arange(batch))
+
+
+def dropout_mask(
+    keys: Array, name: int, rate: float, shape: tuple[int, ...], train: bool
+) -> Array:
+    """1/(1-rate) or 0 for each unit of a sample [B, ...]; 1 in evaluation."""
+    if not train:
+        return jnp.ones((keys.shape[0], *shape))
+    draws = jax.vmap(lambda key: jax.random.uniform(stream(key, name), shape))(keys)
+    return jnp.where(draws < rate, 0.0, 1.0 / (1.0 - rate)).astype(draws.dtype)
+
+
+def draw_lognormal(
+    key: Array, shape: tuple[int, ...], median: Value, sigma: Value
+) -> Array:
+    """Lognormal draws by their median and the deviation of the logarithm."""
+    return median * jnp.exp(sigma * jax.random.normal(key, shape))
+
+
+def clamp_inside(x: Array, low: float, high: float) -> Array:
+    """Move draws outside an open interval just inside it."""
+    span = high - low if high - low < jnp.inf else 1.0
+    return jnp.clip(x, low + 1e-4 * span, high - 1e-4 * span)
+
+
+def between(raw: Array, low: float, high: float) -> Array:
+    """(low, high): low + (high - low) sigmoid(raw)."""
+    return low + (high - low) * jax.nn.sigmoid(raw)
+
+
+def between_raw(value: Value, low: float, high: float) -> Array:
+    """The raw number of `value` under `between`."""
+    share = (jnp.asarray(value) - low) / (high - low)
+    return jnp.log(share) - jnp.log1p(-share)
+
+
+def fan_in(shape: tuple[int, ...]) -> int:
+    """Return how many inputs an output sums: the product of all axes but the last."""
+    return int(np.prod(shape[:-1]))
+
+
+def uniform_weights(
+    key: Array, shape: tuple[int, ...], *, low: float, high: float
+) -> Array:
+    """Return draws of U(low, high)."""
+    return jax.random.uniform(key, shape, minval=low, maxval=high)
+
+
+def zero_weights(key: Array, shape: tuple[int, ...]) -> Array:
+    """Return zeros; nothing is drawn."""
+    return jnp.zeros(shape)
+
+
+def kaiming_uniform(key: Array, shape: tuple[int, ...], *, gain: float) -> Array:
+    """Return draws of U(-b, b), b = gain / sqrt(fan_in).
+
+    With gain 1 that is how PyTorch fills `Linear` (He et al. 2015 with a = sqrt 5).
+    """
+    bound = gain / float(np.sqrt(fan_in(shape)))
+    return uniform_weights(key, shape, low=-bound, high=bound)
+
+
+def encode_rate(x: Array, keys: Array, *, steps: int, dt: float, peak: float) -> Array:
+    """Return spikes of chance clip(x, 0, 1) peak dt: [B, ...] -> [steps, B, ...].
+
+    `peak` is in 1/ms. A draw depends on the key of its sample and on its step only.
+    """
+
+    def draw(step: Array, key: Array) -> Array:
+        return jax.random.uniform(jax.random.fold_in(key, step), x.shape[1:], x.dtype)
+
+    draws = jax.vmap(jax.vmap(draw, (None, 0)), (0, None))(jnp.arange(steps), keys)
+    return (draws < jnp.clip(x, 0.0, 1.0) * (peak * dt)).astype(x.dtype)
+
+
+def dense(x: Array, w: Array) -> Array:
+    """One product over all leading axes: [..., n] times [n, m]."""
+    return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
+
+
+def over_time(x: Array, steps: int) -> Array:
+    """[T, B, ...] as it is, or the value [1, B, ...] held over all steps."""
+    return jnp.broadcast_to(x, (steps, *x.shape[1:]))
+
+
+def scan_layer(
+    step: Callable[..., Any], p: Any, state: Any, ports: tuple[Array, ...], steps: int
+) -> tuple[Any, Any]:
+    """The time loop of one layer: last state, and its signals over all steps."""
+    xs = tuple(over_time(x, steps) for x in ports)
+    return lax.scan(lambda s, x: step(p, s, *x), state, xs, length=steps)
+
+
+def sample_mean(values: Array, weight: Array) -> Array:
+    """The mean of one number a sample [B] over the samples with weight 1."""
+    return jnp.sum(values * weight) / jnp.sum(weight)
+
+
+def silent_fraction(spikes: Array, weight: Array) -> Array:
+    """The share of neurons that fire in no sample of the batch; spikes [T, B, ...]."""
+    counts = jnp.sum(jnp.abs(spikes), axis=0)
+    total = jnp.tensordot(weight, counts, axes=(0, 0))
+    return jnp.mean((total == 0).astype(spikes.dtype))
+
+
+@jax.custom_jvp
+def sample(probability: Array, chance: Array) -> Array:
+    """1 where `chance`, uniform in [0, 1), falls below `probability`.
+
+    Its derivative is that of the probability.
+    """
+    return (chance < probability).astype(probability.dtype)
+
+
+@sample.defjvp
+def _sample_jvp(primals: Any, tangents: Any) -> Any:
+    return sample(*primals), tangents[0]
+
+
+def mean_over_time(x: Array) -> Array:
+    """Return the mean of each sequence: [T, B, ...] -> [B, ...], unit of x."""
+    return jnp.mean(x, axis=0)
+
+
+def nll(log_probability: Array, label: Array) -> Array:
+    """Return -log p of the labelled class: [..., B, classes] -> [..., B].
+
+    `label` holds class numbers [B], or [T, B] where each step has its own.
+    """
+    label = jnp.broadcast_to(label, log_probability.shape[:-1])
+    chosen = jnp.take_along_axis(log_probability, label[..., None], axis=-1)
+    return -chosen[..., 0]
+
+
+def cross_entropy(logits: Array, label: Array) -> Array:
+    """Return -log softmax(logits) of the labelled class: [..., B, classes] -> [..., B].
+
+    `label` holds class numbers [B], or [T, B] where each step has its own.
+    """
+    return nll(jax.nn.log_softmax(logits, axis=-1), label)
+
+
+def mean_over_samples(per_sample: Array, weight: Array) -> Array:
+    """Return the mean over samples, padding left out: [B, ...] -> [...]."""
+    shaped = weight.reshape(weight.shape + (1,) * (per_sample.ndim - 1))
+    return jnp.sum(shaped * per_sample, axis=0) / jnp.sum(weight)
+
+
+def rate_per_neuron(spikes: Array, *, weight: Array, dt: float) -> Array:
+    """Return each neuron's rate in Hz over samples and time: [T, B, ...] -> [...].
+
+    `dt` is in ms, hence the factor 1000.
+    """
+    counts = mean_over_samples(jnp.sum(spikes, axis=0), weight)
+    return counts * (1000.0 / (spikes.shape[0] * dt))
+
+
+def rate_upper(spikes: Array, *, bound: float, weight: Array, dt: float) -> Array:
+    """Return mean over neurons of relu(rate - bound)^2: [T, B, ...] -> scalar, Hz^2.
+
+    `bound` is in 1/ms, as all frequencies are, and `dt` in ms.
+    """
+    rates = rate_per_neuron(spikes, weight=weight, dt=dt)
+    return jnp.mean(jax.nn.relu(rates - 1000.0 * bound) ** 2)
+
+
+def accuracy(scores: Array, label: Array) -> Array:
+    """Return 1 where the labelled class scores highest: [..., B, classes] -> [..., B].
+
+    `label` holds class numbers [B] or [T, B]; of equal scores the first class counts.
+    """
+    answer = jnp.argmax(scores, axis=-1).astype(label.dtype)
+    return (answer == label).astype(scores.dtype)
+
+
+def firing_rate(spikes: Array, *, weight: Array, dt: float) -> Array:
+    """Return the mean rate over neurons, samples and time: [T, B, ...] -> scalar, Hz.
+
+    `dt` is in ms, hence the factor 1000.
+    """
+    others = tuple(axis for axis in range(spikes.ndim) if axis != 1)
+    per_sample = jnp.mean(spikes, axis=others) * (1000.0 / dt)
+    return jnp.sum(weight * per_sample) / jnp.sum(weight)
+
+
+def iterate_batches(
+    fields: Mapping[str, np.ndarray], batch: int, order: np.ndarray
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yield the samples numbered by `order`, `batch` at a time, with `sample` int32 [B] and `weight` float32 [B].
+
+    A last short batch is filled up with its first sample at weight 0; every other weight is 1.
+    """
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
+        weight = (np.arange(batch) < len(chosen)).astype(np.float32)
+        sample = np.concatenate([chosen, np.repeat(chosen[:1], batch - len(chosen))])
+        arrays = {name: array[sample] for name, array in fields.items()}
+        yield {**arrays, "sample": sample.astype(np.int32), "weight": weight}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Emitted files: the same text every time, clean for ruff and mypy, and kept as readable golden files."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snnc.pipeline import Entry, choose, compile_entry, load
+from snnc.resources import resource_folder
+
+HERE = Path(__file__).parent
+CASES = sorted((HERE / "models").glob("*.snn"))
+MODELS = sorted(resource_folder("models").glob("*.snn"))
+
+
+def emitted(path: Path) -> str:
+    program = load(path)
+    return compile_entry(program, choose(program, None)).text
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+def test_the_emitted_file_is_the_golden_one(case, golden):
+    golden(emitted(case), HERE / "golden" / f"{case.stem}.py")
+
+
+@pytest.mark.parametrize("case", [*CASES, *MODELS], ids=lambda path: path.stem)
+def test_two_processes_emit_the_same_text(case):
+    code = "import sys; from pathlib import Path; from snnc.pipeline import *; p = load(Path(sys.argv[1]));"
+    code += "sys.stdout.write(compile_entry(p, choose(p, None)).text)"
+    texts = [
+        subprocess.run(
+            [sys.executable, "-c", code, str(case)],
+            env={"PYTHONHASHSEED": seed, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(HERE.parents[1])},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+
+    assert texts[0] == texts[1]
+    assert str(case.parent) not in texts[0]
+
+
+def test_emitted_files_are_clean_for_ruff_and_mypy(tmp_path):
+    names = []
+    for case in [*CASES, *MODELS]:
+        path = tmp_path / f"emitted_{case.stem}.py"
+        path.write_text(emitted(case), encoding="utf-8")
+        names.append(str(path))
+
+    for command in (
+        ["ruff", "format", "--isolated", "--check"],
+        ["ruff", "check", "--isolated"],
+        ["mypy", "--strict", "--disable-error-code=import-untyped", "--config-file=", "--cache-dir", str(tmp_path / "c")],
+    ):
+        done = subprocess.run([sys.executable, "-m", *command, *names], capture_output=True, text=True, check=False)
+
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_emitted_file_trains_without_snnc(tmp_path):
+    """`python digits.py --data digits.npz` where importing snnc is impossible."""
+    model = resource_folder("models") / "digits.snn"
+    (tmp_path / "digits.py").write_text(emitted(model), encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "snnc", "data", str(model), "-o", "digits.npz"], cwd=tmp_path, check=True)
+    code = "import sys, runpy; sys.modules['snnc'] = None; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    command = [sys.executable, "-c", code, "digits.py", "--data", "digits.npz", "--epochs", "3", "--out", "weights.npz"]
+
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "epoch 3: train" in done.stdout
+    assert (tmp_path / "weights.npz").exists()
+
+
+def test_no_network_of_a_model_file_is_skipped():
+    for path in MODELS:
+        program = load(path)
+        for name in program.networks:
+            assert "def run(" in compile_entry(program, Entry(name, None)).text
