@@ -21,8 +21,9 @@ def say(text: str) -> None:
 
 
 def say_dim(text: str) -> None:
-    """Print a line of lesser interest to stderr."""
-    typer.secho(text, err=True, dim=True)
+    """Print a line of lesser interest to stderr; nothing for an empty text."""
+    if text:
+        typer.secho(text, err=True, dim=True)
 
 
 def show_findings(findings: Iterable[Diagnostic]) -> None:

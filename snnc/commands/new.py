@@ -19,11 +19,11 @@ network @NETWORK@(hidden = 128) {
   dt = 1 ms
 
   input pixels : real[64]
-  layer h   = LIF[hidden](tau = 10 ms)
+  layer h = LIF[hidden](tau = 10 ms)
   layer out = LI[10](tau = 20 ms)
 
   pixels -> dense() -> h
-  h      -> dense() -> out
+  h -> dense() -> out
 
   output logits = mean_over_time(out.v)
 }
@@ -31,13 +31,13 @@ network @NETWORK@(hidden = 128) {
 data digits8 = digits(val = 0.1, test = 0.25, seed = 7) -> hold(duration = 25 ms)
 
 train baseline of @NETWORK@ on digits8 {
-  epochs    = 60
-  batch     = 128
-  seed      = 0
-  loss      = cross_entropy(logits, label)
+  epochs = 60
+  batch = 128
+  seed = 0
+  loss = cross_entropy(logits, label)
   optimizer = adamw(lr = 2e-3, weight_decay = 1e-4)
   metric accuracy = accuracy(logits, label)
-  select    = best(val.accuracy)
+  select = best(val.accuracy)
 }
 """
 

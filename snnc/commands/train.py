@@ -101,7 +101,7 @@ def evaluate(
         print_json({split: plain(metrics), "samples": samples, "weights": str(weights)})
         return
     typer.echo(f"{split}: {samples:,} samples")
-    for metric, value in metrics.items():
+    for metric, value in sorted(metrics.items(), key=lambda item: item[0] != "loss"):
         typer.echo(f"{metric}: {number_text(value)}" if metric in headline({metric: value}) else _quiet(metric, value))
 
 

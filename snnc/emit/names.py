@@ -7,19 +7,31 @@ import keyword
 import re
 import zlib
 
+from snnc.emit.runtime_source import runtime_functions
+
 # Names that emitted functions use for themselves.
 _TAKEN = frozenset(
     {
         "p", "s", "c", "x", "n", "key", "keys", "params", "buffers", "state", "steps", "batch", "train", "shape", "chance",
         "jax", "jnp", "np", "lax", "optax", "signals", "outputs", "fields", "weight", "loss", "metrics", "label_",
         "carry", "xs", "value", "step", "run", "forward", "main", "fit", "evaluate", "encode", "optimizer", "time",
-        "data", "epochs", "seed",
+        "data", "epochs", "seed", "argparse", "partial", "init_params", "init_buffers", "init_state", "constants",
+        "constrained", "readout", "objective", "loss_fn", "train_step", "init_train_state", "evaluate_batch", "average",
+        "sequence_steps", "total",
     }
 )  # fmt: skip
 _BUILTINS = frozenset(dir(builtins))
 _NEURON = frozenset(
     {"p", "s", "key", "keys", "name", "shape", "chance", "jax", "jnp", "lax", "slope", "DT", "Value", "Array"}
 )
+_TYPES = frozenset(
+    {
+        "Params", "Buffers", "Inputs", "Constants", "State", "Signals", "Outputs", "TrainState", "Epoch", "Value", "Array",
+        "Any", "NamedTuple", "Callable", "Iterator", "Mapping", "MODEL", "SOURCE", "MODEL_HASH", "DT", "STEPS", "RECIPE",
+        "EPOCHS", "BATCH", "SEED", "SELECT", "SELECT_MAX", "START", "PARAM_NAMES", "BUFFER_NAMES", "INPUTS", "SIGNALS",
+        "SPIKING",
+    }
+)  # fmt: skip
 _RESERVED = frozenset(keyword.kwlist) | _BUILTINS | _TAKEN
 
 
@@ -30,7 +42,8 @@ def identifier(name: str) -> str:
     ('pixels_h_dense', 'lambda_', 'x_')
     """
     text = re.sub(r"\W", "_", name)
-    return f"{text}_" if text in _RESERVED or text.startswith("_") else text
+    taken = text in _RESERVED or text in _TYPES or text in runtime_functions() or text.startswith("_")
+    return f"{text}_" if taken else text
 
 
 def local_name(name: str) -> str:
@@ -55,18 +68,43 @@ def field_name(name: str) -> str:
     return f"{text.lstrip('_')}_" if taken else text
 
 
+def _top_level() -> frozenset[str]:
+    """Names at the top level of an emitted file: of the templates, the imports and the runtime."""
+    return _TAKEN | _TYPES | _BUILTINS | frozenset(runtime_functions()) | frozenset(keyword.kwlist)
+
+
 def function_name(name: str) -> str:
     """Return the lower-case stem of a neuron's functions.
 
-    >>> function_name("CubaLIF"), function_name("LIF2"), function_name("AdEx")
-    ('cuba_lif', 'lif2', 'ad_ex')
+    >>> function_name("CubaLIF"), function_name("LIF2"), function_name("Dense")
+    ('cuba_lif', 'lif2', 'dense_neuron')
     """
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    taken = _top_level()
+    clash = any(n in taken for n in (text, f"{text}_start", f"{text}_step")) or text.startswith("_")
+    return f"{text.lstrip('_')}_neuron" if clash else text
 
 
 def class_name(name: str) -> str:
-    """Return the class that holds a neuron type's constants."""
-    return name[:1].upper() + name[1:]
+    """Return the class that holds a neuron type's constants.
+
+    >>> class_name("LIF"), class_name("Train")
+    ('LIF', 'TrainNeuron')
+    """
+    text = (name[:1].upper() + name[1:]).lstrip("_")
+    clash = any(n in _TYPES or n in _BUILTINS for n in (text, f"{text}State", f"{text}Signals"))
+    return f"{text}Neuron" if clash or not text else text
+
+
+def surrogate_name(name: str) -> str:
+    """Return the function of a surrogate.
+
+    >>> surrogate_name("atan"), surrogate_name("exprel")
+    ('atan', 'exprel_surrogate')
+    """
+    text = re.sub(r"\W", "_", name)
+    clash = text in _top_level() or f"fire_{text}" in _top_level() or text.startswith("_")
+    return f"{text.lstrip('_')}_surrogate" if clash else text
 
 
 def stream_number(name: str) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from snnc import model
-from snnc.emit.names import class_name, field_name, function_name, identifier, local_name
+from snnc.emit.names import class_name, field_name, function_name, local_name, surrogate_name
 from snnc.emit.pytext import python_text
 from snnc.expr import Expr, Num, Var, substitute
 from snnc.plan import CHANCE, Assign, Body, Fire, Integrate, Slot, Statement
@@ -260,7 +260,7 @@ def _code(statement: Statement, name: Callable[[str], str]) -> str:
             args = [python_text(margin, name), python_text(condition, name)]
             function = "silent_gradient"
             if surrogate is not None:
-                function = f"fire_{identifier(surrogate.function.name)}"
+                function = f"fire_{surrogate_name(surrogate.function.name)}"
                 args += [python_text(arg, name) for arg in surrogate.args]
             return f"{local_name(target)} = {function}({', '.join(args)})"
         case Integrate(targets, slopes, method, substeps):
@@ -286,8 +286,8 @@ def surrogate_view(function: model.SurrogateFn) -> SurrogateView:
     names = {f: local_name(f) for f in function.formals}
     doc = joined_doc(function.doc, f"Derivative of the step at margin {margin}.")
     return SurrogateView(
-        name=identifier(function.name),
-        fire=f"fire_{identifier(function.name)}",
+        name=surrogate_name(function.name),
+        fire=f"fire_{surrogate_name(function.name)}",
         doc=doc,
         formals=", ".join([f"{margin}: Array", *(f"{o}: Value" for o in others)]),
         extra_formals="".join(f", {o}: Value" for o in others),
@@ -295,15 +295,3 @@ def surrogate_view(function: model.SurrogateFn) -> SurrogateView:
         body=python_text(function.body, lambda n: names[n]),
         place=place(function.span),
     )
-
-
-def runtime_needs(body: Body) -> tuple[str, ...]:
-    """Return the runtime functions that a body's text calls."""
-    text = "\n".join(
-        line.code for line in (*neuron_view(body).coefficients, *_statements(body), *neuron_view(body).starts)
-    )
-    known = (
-        "reset", "emit", "sample", "silent_gradient", "choose", "exprel", "flow_matrix", "euler", "rk2", "rk4",
-        "draw_normal", "draw_uniform", "draw_lognormal", "stream",
-    )  # fmt: skip
-    return tuple(name for name in known if f"{name}(" in text)

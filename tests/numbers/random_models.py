@@ -47,7 +47,7 @@ def equations(draw, states, port):
             others = [f" + tanh({other})" for other in states if other != state]
             lines.append(f"{state}' = (-{state}{''.join(others)}{drive}) / tau_{state}")
         elif kind == "nonlinear":
-            lines.append(f"{state}' = (sign({state}) * {state}^2 / 10 - {state}{''.join(others)}{drive}) / tau_{state}")
+            lines.append(f"{state}' = (2 * tanh({state}) - {state}{''.join(others)}{drive}) / tau_{state}")
         else:
             leak = draw(st.sampled_from([f"-{state}", f"-{state}", "0"]))
             lines.append(f"{state}' = ({leak}{''.join(others)}{drive}) / tau_{state}")
@@ -72,7 +72,7 @@ def jumps(draw, states, ports):
         phase = draw(st.sampled_from(["", "at start ", "at end "]))
         body = [f"v += {port}"]
         if len(states) > 1 and draw(st.booleans()):
-            body.append(draw(st.sampled_from([f"u -= 0.5 * {port}", f"u += v * {port}"])))
+            body.append(draw(st.sampled_from([f"u -= 0.5 * {port}", f"u += tanh(v) * {port}"])))
         lines.append(f"on {port} {phase}{{ {'; '.join(body)} }}")
     return lines
 
