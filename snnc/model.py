@@ -334,7 +334,6 @@ class Recipe:
     name: str
     network: str
     data: DataSet
-    bindings: tuple[tuple[str, str], ...]  # network input -> field
     epochs: int
     batch: int
     seed: int

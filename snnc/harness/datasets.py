@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from snnc.diagnostics import Code, fail
+from snnc.diagnostics import Code, Findings, fail
 from snnc.harness.data.files import LoadContext
-from snnc.harness.data.record import DataSet, Part
+from snnc.harness.data.record import DataSet, Part, make_dataset
 from snnc.harness.data.sources import SOURCES
 from snnc.harness.emitted import CompiledModel, Fields, ResolvedRecipe
 from snnc.harness.files import whole_file
+from snnc.model import Field
+from snnc.semantics.fields import expects_time, match_fields
 
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 
@@ -28,13 +30,30 @@ def require_recipe(compiled: CompiledModel, source: Path) -> ResolvedRecipe:
 
 
 def load_dataset(compiled: CompiledModel, source: Path, data_dir: Path | None) -> DataSet:
-    """Return the data set that the recipe of `compiled` names; files are looked for beside `source` and in `data_dir`.
+    """Return the data set of the recipe of `compiled`, each field that feeds an input under the input's name.
+
+    Files are looked for beside `source` and in `data_dir`.
 
     Raises:
-        CompileError: E0606 without a recipe, E0604 or E0605 for data that is not there or not usable.
+        CompileError: E0606 without a recipe, E0604 or E0605 for data that is not there or not usable, E0602 and E0401 for
+            fields that do not fit the network.
     """
-    data = require_recipe(compiled, source).data
-    return SOURCES[data.source_name].load(LoadContext(data.span, source.parent, data_dir), dict(data.arguments))
+    recipe = require_recipe(compiled, source)
+    data = recipe.data
+    loaded = SOURCES[data.source_name].load(LoadContext(data.span, source.parent, data_dir), dict(data.arguments))
+    findings = Findings()
+    timed = expects_time(compiled.network, data)
+    kinds = {node.name: node.kind for node in compiled.network.inputs}
+    only = next(iter(kinds.values())) if len(kinds) == 1 else "real"
+    known = data.fields or tuple(
+        Field(name, array.shape[1:], timed and name != "label", kinds.get(name, only), None)
+        for name, array in loaded.fields.items()
+    )
+    bindings, _ = match_fields(compiled.network, data, known, recipe.span, findings)
+    findings.stop_on_errors()
+    names = {field: node for node, field in bindings.items()}
+    fields = {names.get(name, name): array for name, array in loaded.fields.items()}
+    return make_dataset(fields, loaded.split, data.span, data.name)
 
 
 def load_parts(compiled: CompiledModel, source: Path, data_dir: Path | None) -> dict[str, dict[str, Any]]:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from snnc import model
 from snnc.diagnostics import Code, Findings, did_you_mean
 from snnc.expr import Apply
-from snnc.ops.encoders import ENCODERS, TRANSFORMS
-from snnc.semantics.data_sets import Pipeline, plain_options, resolve_data
+from snnc.semantics.data_sets import Pipeline, resolve_data
 from snnc.semantics.expressions import Scope
+from snnc.semantics.fields import match_fields, needs_encoder
 from snnc.semantics.modules import Module, name_span
 from snnc.semantics.operations import whole
 from snnc.semantics.optimizers import default_optimizer, resolve_optimizer
@@ -83,7 +83,6 @@ def resolve_recipe(
         name=item.name,
         network=network.name,
         data=pipeline.data,
-        bindings=tuple((i.name, i.name) for i in network.inputs),
         epochs=numbers["epochs"],
         batch=numbers["batch"],
         seed=numbers["seed"],
@@ -125,78 +124,15 @@ def _settings(item: nodes.Train, findings: Findings) -> dict[str, nodes.Expr]:
     return settings
 
 
-# ---- data meets network ---------------------------------------------------------
-
-
 def _check_inputs(network: model.Network, pipeline: Pipeline, item: nodes.Train, findings: Findings) -> int | None:
-    """Match every input with a field; return the steps of a presentation."""
+    """Match every input with a field, as far as fields are known; return the steps of a presentation."""
     data = pipeline.data
-    steps = pipeline.steps
     if data.fields is None:
         if data.encoder is None and data.source.name in ("csv", "idx") and network.layers:
-            _needs_encoder(data, network.inputs[0].name if network.inputs else "?", findings)
-        return steps
-    inputs = [f for f in data.fields if f.name != "label"]
-    for node in network.inputs:
-        field = next((f for f in data.fields if f.name == node.name), None)
-        if field is None and len(network.inputs) == 1 and len(inputs) == 1:
-            field = inputs[0]
-        if field is None:
-            findings.add(
-                Code.UNKNOWN_FIELD, item.data.span,
-                f"input `{node.name}` of `{network.name}` has no field of its name in `{data.name}`",
-                help=did_you_mean(node.name, [f.name for f in inputs]),
-            )  # fmt: skip
-            continue
-        steps = _check_input(node, field, data, network, findings) or steps
-    return steps
-
-
-def _needs_encoder(data: model.DataSet, field: str, findings: Findings) -> None:
-    findings.add(
-        Code.NEEDS_ENCODER, data.span, f"`{field}` has one value a sample, and a spiking network needs a sequence",
-        help="say how a value becomes one: `-> hold(duration = 25 ms)`, `-> rate(…)` or `-> latency(…)`",
-    )  # fmt: skip
-
-
-def _check_input(
-    node: model.Input, field: model.Field, data: model.DataSet, network: model.Network, findings: Findings
-) -> int | None:
-    """Carry the field's shape through transforms and encoder to the input; return its steps if it has a time axis."""
-    assert field.shape is not None
-    steps = field.shape[0] if field.time else None
-    shape = field.shape[1:] if field.time else field.shape
-    for transform in data.transforms:
-        shape = TRANSFORMS[transform.name].shape(shape, plain_options(transform))
-    kind = field.kind
-    if data.encoder is not None:
-        encoder = ENCODERS[data.encoder.name]
-        if (encoder.steps is None) != field.time:
-            message = f"`{encoder.name}` needs a field with{'' if encoder.steps is None else 'out'} a time axis"
-            findings.add(
-                Code.BAD_SETTING, data.encoder.span, f"{message}, and `{field.name}` has {'one' if field.time else 'none'}",
-                help="take the encoder out" if field.time else "use `hold`, `rate` or `latency`",
-            )  # fmt: skip
-            return steps
-        encoded = encoder.shape(shape, plain_options(data.encoder))
-        if isinstance(encoded, str):
-            findings.add(Code.BAD_SETTING, data.encoder.span, encoded, help=encoder.doc)
-            return steps
-        shape, kind = encoded, encoder.kind
-    elif not field.time and network.layers:
-        _needs_encoder(data, field.name, findings)
-        return steps
-    if shape != node.shape:
-        findings.add(
-            Code.SHAPE_MISMATCH, node.span, f"`{node.name}` has shape {list(node.shape)}, but `{data.name}` gives {list(shape)}",
-            help=f"write `input {node.name} : {node.kind}[{', '.join(map(str, shape))}]`",
-        )  # fmt: skip
-    if node.kind == "spikes" and kind == "real":
-        findings.add(
-            Code.NEEDS_ENCODER, node.span, f"`{node.name}` is declared as spikes, but `{data.name}` gives real values",
-            help=f"encode by `rate(…)` or `latency(…)`, or write `input {node.name} : real[…]`",
-        )  # fmt: skip
-    return steps
+            needs_encoder(data, network.inputs[0].name if network.inputs else "?", findings)
+        return pipeline.steps
+    _, steps = match_fields(network, data, data.fields, item.data.span, findings)
+    return steps if steps is not None else pipeline.steps
 
 
 def _tensors(
