@@ -18,8 +18,8 @@ sys.path.insert(0, str(ROOT))
 from snnc import pipeline, units  # noqa: E402
 from snnc.diagnostics import Code  # noqa: E402
 from snnc.functions import CALLABLE, FUNCTIONS  # noqa: E402
-from snnc.harness.data.arguments import REQUIRED  # noqa: E402
-from snnc.harness.data.sources import SOURCES  # noqa: E402
+from snnc.data.arguments import REQUIRED  # noqa: E402
+from snnc.data.sources import SOURCES  # noqa: E402
 from snnc.ops.encoders import ENCODERS, TRANSFORMS  # noqa: E402
 from snnc.ops.initialisers import INITIALISERS  # noqa: E402
 from snnc.ops.losses import LOSSES  # noqa: E402

@@ -15,7 +15,11 @@ from snnc.source import Span
 
 
 class Code(StrEnum):
-    """Stable identifiers; a number is never reused. One page each in `snnc/explain/`."""
+    """Stable identifiers; a number is never reused. One page each in `snnc/explain/`.
+
+    Kept free for checks to come: E0510 (a learning rule that the model forbids), W0107 (a maximum that rests at its initial
+    value), W0109 (a silent layer).
+    """
 
     # E01 syntax
     SYNTAX = "E0101"
@@ -61,7 +65,6 @@ class Code(StrEnum):
     OUT_OF_INTERVAL = "E0507"
     NO_SURROGATE = "E0508"
     STEP_AND_EQUATION = "E0509"
-    RULE_REFUSED = "E0510"
     BAD_STAGE = "E0511"
     # E06 training
     NEEDS_ENCODER = "E0601"
@@ -83,9 +86,6 @@ class Code(StrEnum):
     UNUSED_PARAMETER = "W0104"
     LOSS_ON_SPIKE = "W0105"
     READOUT_DIFFERS = "W0106"
-    MAX_AT_REST = "W0107"
-    NO_VALIDATION = "W0108"
-    SILENT_LAYER = "W0109"
     SHORT_REFRACTORY = "W0110"
 
 
@@ -184,7 +184,7 @@ def _on_one_line(primary: Label, label: Label) -> bool:
     """Whether both marks fit beside each other under one source line."""
     first, second = sorted((primary.span, label.span), key=lambda span: span.start)
     text = first.source.text[first.start : second.end]
-    return first.source is second.source and first.end <= second.start and "\n" not in text and len(text) < MAX_SHOWN
+    return first.source is second.source and first.end <= second.start and "\n" not in text and len(text) < MAX_SHOWN // 2
 
 
 def _marked(label: Label, beside: tuple[Label, ...], width: int, mark: str) -> list[str]:
@@ -279,16 +279,37 @@ def fail(code: Code, span: Span, message: str, *, help: str | None = None, note:
     return CompileError([Diagnostic(code, span, message, help, note)])
 
 
+# What PyTorch, snnTorch, Brian2 and NESTML call things -> what they are called here.
+_ELSEWHERE = {
+    "linear": "dense", "fc": "dense", "conv1d": "conv", "conv2d": "conv", "conv3d": "conv", "batchnorm": "norm",
+    "leaky": "LIF", "lapicque": "LIF", "synaptic": "CubaLIF", "iaf_psc_delta": "LIF", "iaf_psc_exp": "CubaLIF",
+    "float": "real", "int": "real", "tensor": "real", "poisson": "rate", "bernoulli": "rate", "spikegen": "rate",
+    "timestep": "dt", "time_step": "dt", "delta_t": "dt", "resolution": "dt", "fast_sigmoid": "superspike",
+    "arctan": "atan", "learning_rate": "lr", "alpha": "lr", "num_epochs": "epochs", "n_epochs": "epochs",
+    "batch_size": "batch", "criterion": "loss", "crossentropyloss": "cross_entropy", "mseloss": "mse", "nllloss": "nll",
+    "validation": "val", "scheduler": "optimizer", "mem": "v", "membrane": "v", "spk": "spike", "spikes": "spike",
+    "threshold": "theta", "v_th": "theta", "vth": "theta", "weight": "w", "weights": "w", "out_features": "size",
+    "ceil": "floor", "power": "exp", "heaviside": "sign", "sigmoid": "logistic", "mean": "mean_over_time",
+}  # fmt: skip
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """Return help that names the nearest of `known`, or lists a few of them.
 
-    >>> did_you_mean("tua", ["tau", "theta"])
-    'did you mean `tau`?'
+    >>> did_you_mean("tua", ["tau", "theta"]), did_you_mean("Linear", ["dense", "relu"])
+    ('did you mean `tau`?', 'did you mean `dense`?')
     """
     names = sorted(set(known))
-    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    lower = {n.lower(): n for n in reversed(names)}
+    inside = [n for n in names if min(len(n), len(name)) > 2 and (n.lower() in name.lower() or name.lower() in n.lower())]
+    if name.lower() in lower:
+        close = [lower[name.lower()]]
+    elif _ELSEWHERE.get(name.lower()) in names:
+        close = [_ELSEWHERE[name.lower()]]
+    else:
+        close = get_close_matches(name, names, n=1, cutoff=0.75) or inside[:2] or get_close_matches(name, names, n=1)
     if close:
-        return f"did you mean `{close[0]}`?"
+        return f"did you mean {' or '.join(f'`{n}`' for n in close)}?"
     if not names:
         return None
     listed = ", ".join(f"`{n}`" for n in names[:12])

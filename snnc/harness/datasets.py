@@ -5,19 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from snnc.data.files import LoadContext
+from snnc.data.record import DataSet, Part, make_dataset
+from snnc.data.sources import SOURCES
 from snnc.diagnostics import Code, Findings, fail
-from snnc.harness.data.files import LoadContext
-from snnc.harness.data.record import DataSet, Part, make_dataset
-from snnc.harness.data.sources import SOURCES
-from snnc.harness.emitted import CompiledModel, Fields, ResolvedRecipe
+from snnc.harness.emitted import Fields
 from snnc.harness.files import whole_file
-from snnc.model import Field
+from snnc.model import Field, Recipe
+from snnc.pipeline import Compiled
 from snnc.semantics.fields import expects_time, match_fields
 
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 
 
-def require_recipe(compiled: CompiledModel, source: Path) -> ResolvedRecipe:
+def require_recipe(compiled: Compiled, source: Path) -> Recipe:
     """Return the recipe of `compiled`; E0606 if `source` has none for its network."""
     if compiled.recipe is None:
         raise fail(
@@ -29,7 +30,7 @@ def require_recipe(compiled: CompiledModel, source: Path) -> ResolvedRecipe:
     return compiled.recipe
 
 
-def load_dataset(compiled: CompiledModel, source: Path, data_dir: Path | None) -> DataSet:
+def load_dataset(compiled: Compiled, source: Path, data_dir: Path | None) -> DataSet:
     """Return the data set of the recipe of `compiled`, each field that feeds an input under the input's name.
 
     Files are looked for beside `source` and in `data_dir`.
@@ -56,7 +57,7 @@ def load_dataset(compiled: CompiledModel, source: Path, data_dir: Path | None) -
     return make_dataset(fields, loaded.split, data.span, data.name)
 
 
-def load_parts(compiled: CompiledModel, source: Path, data_dir: Path | None) -> dict[str, dict[str, Any]]:
+def load_parts(compiled: Compiled, source: Path, data_dir: Path | None) -> dict[str, dict[str, Any]]:
     """Return the fields of each part that has samples; `train` is always there."""
     data = load_dataset(compiled, source, data_dir)
     parts = {name: data.part(name) for name in PARTS}

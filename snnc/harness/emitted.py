@@ -1,7 +1,6 @@
-"""The shape of what the harness drives: an emitted module, and the compilation it comes from.
+"""The shape of what the harness drives: an emitted module.
 
-Both are protocols: the harness depends on names, never on the compiler that made them. Arrays of JAX are `Any` here,
-so that importing this file costs nothing.
+The protocols name what the templates emit. Arrays of JAX are `Any` here, so that importing this file costs nothing.
 """
 
 from __future__ import annotations
@@ -9,43 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from snnc.source import Span
-
 Fields = Mapping[str, Any]
 """Arrays by field name, samples first."""
-
-
-class ResolvedData(Protocol):
-    """The `data` item that a recipe trains on."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def source_name(self) -> str: ...
-    @property
-    def arguments(self) -> dict[str, Any]: ...
-    @property
-    def span(self) -> Span: ...
-
-
-class ResolvedRecipe(Protocol):
-    """A `train` item, as far as the harness reads it."""
-
-    @property
-    def data(self) -> ResolvedData: ...
-    @property
-    def span(self) -> Span: ...
-
-
-class CompiledModel(Protocol):
-    """What the pipeline returns: `text` is the emitted Python, `name` the stem of its file."""
-
-    @property
-    def text(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def recipe(self) -> ResolvedRecipe | None: ...
 
 
 class Epoch(Protocol):

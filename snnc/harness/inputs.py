@@ -14,8 +14,8 @@ from typing import Literal
 
 import numpy as np
 
+from snnc.data.npz import read_arrays
 from snnc.diagnostics import Code, CompileError, did_you_mean, fail
-from snnc.harness.data.npz import read_arrays
 from snnc.harness.emitted import ModelModule
 from snnc.harness.files import whole_file
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from snnc.diagnostics import Code, fail
-from snnc.harness.data.record import DataSet, Part
+from snnc.data.record import DataSet, Part
 from snnc.harness.datasets import load_parts, sample_count
-from snnc.harness.emitted import CompiledModel, ModelModule, TrainableModule
+from snnc.diagnostics import Code, fail
+from snnc.harness.emitted import ModelModule, TrainableModule
 from snnc.harness.files import whole_file
 from snnc.harness.weights import load_weights
+from snnc.pipeline import Compiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def encode_sample(module: TrainableModule, data: DataSet, sample: int, seed: int
 
 
 def evaluate_split(
-    module: TrainableModule, compiled: CompiledModel, source: Path, data_dir: Path | None, weights: Path, part: Part
+    module: TrainableModule, compiled: Compiled, source: Path, data_dir: Path | None, weights: Path, part: Part
 ) -> tuple[dict[str, Any], int]:
     """Return the metrics of saved weights on one split, and its number of samples.
 

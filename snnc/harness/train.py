@@ -15,19 +15,20 @@ from typing import Any, cast
 import numpy as np
 
 import snnc
-from snnc.diagnostics import CompileError
 from snnc.harness.datasets import load_parts, require_recipe, sample_count
+from snnc.diagnostics import CompileError
 from snnc.harness.divergence import FiniteWatch, check_epoch
-from snnc.harness.emitted import CompiledModel, Epoch, Fields, TrainableModule
+from snnc.harness.emitted import Epoch, Fields, TrainableModule
 from snnc.harness.files import write_atomically
 from snnc.harness.load_module import load_module
 from snnc.harness.records import EpochRecord, Reporter, RunPlan, TrainOptions, TrainResult
 from snnc.harness.run_folder import RunFolder
 from snnc.harness.weights import load_weights, save_weights
+from snnc.pipeline import Compiled
 from snnc.source import Span
 
 
-def train(compiled: CompiledModel, options: TrainOptions, report: Reporter) -> TrainResult:
+def train(compiled: Compiled, options: TrainOptions, report: Reporter) -> TrainResult:
     """Train to the end and return the metrics of the selected weights.
 
     On Ctrl-C and on divergence the run folder keeps the weights selected so far, the log and (on divergence) the plots.

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from snnc import model
 from snnc.diagnostics import Code, CompileError, Findings, did_you_mean
-from snnc.harness.data.arguments import check_arguments
-from snnc.harness.data.sources import SOURCES
+from snnc.data.arguments import check_arguments
+from snnc.data.sources import SOURCES
 from snnc.ops.encoders import ENCODERS, TRANSFORMS
 from snnc.ops.options import Choice, Option
 from snnc.semantics.expressions import Scope, constant, resolve, resolve_as
@@ -18,6 +18,9 @@ from snnc.syntax import nodes
 NOT_YET = (
     "events", "shd", "ssc", "folder", "cue_accumulation", "reward_task", "xor", "bin", "window", "constant_current", "ucr",
 )  # fmt: skip
+
+
+MAX_STEPS = 10_000_000  # of a presentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +55,15 @@ def resolve_data(item: nodes.Data, home: Module, dt: float, findings: Findings) 
         if name in TRANSFORMS:
             transforms.append(_options(call, TRANSFORMS[name].options, scope))
         elif name in ENCODERS:
+            before = len(findings.errors)
             encoder = _options(call, ENCODERS[name].options, scope)
-            wrong = ENCODERS[name].refuse({k: v for k, v in encoder.args if isinstance(v, float | bool | str)})
-            if wrong is not None and not findings.errors:
-                findings.add(Code.BAD_VALUE, call.span, f"`{name}`: {wrong}", help=ENCODERS[name].doc)
+            if len(findings.errors) == before:
+                wrong = ENCODERS[name].refuse(plain_options(encoder))
+                if wrong is not None:
+                    doc = f"`{name}` is {ENCODERS[name].doc}"
+                    findings.add(Code.BAD_VALUE, call.span, f"`{name}`: {wrong}", help=doc)
         else:
-            _unknown(call, [*TRANSFORMS, *ENCODERS], "data step", home, findings)
+            _unknown(call, [*TRANSFORMS, *ENCODERS], "encoder", home, findings)
             return None
     if source is None or findings.errors:
         return None
@@ -66,8 +72,23 @@ def resolve_data(item: nodes.Data, home: Module, dt: float, findings: Findings) 
     steps = None
     if encoder is not None:
         rule = ENCODERS[encoder.name].steps
-        steps = None if rule is None else rule(plain_options(encoder), dt)
+        steps = None if rule is None else _steps(encoder, rule(plain_options(encoder), dt), dt, findings)
     return Pipeline(data, steps)
+
+
+def _steps(encoder: model.Call, steps: int, dt: float, findings: Findings) -> int:
+    """Check that a presentation has a step, and not more than can be held."""
+    if steps < 1:
+        findings.add(
+            Code.BAD_VALUE, encoder.span, f"`{encoder.name}` makes a sequence shorter than one step of {dt:g} ms",
+            help="make it longer, or `dt` smaller",
+        )  # fmt: skip
+    elif steps > MAX_STEPS:
+        findings.add(
+            Code.TOO_BIG, encoder.span, f"`{encoder.name}` makes {steps:.3g} steps, and more than {MAX_STEPS:.3g} cannot be held",
+            help="make it shorter, or `dt` larger",
+        )  # fmt: skip
+    return steps
 
 
 def _source(call: nodes.Instance, home: Module, scope: Scope) -> model.Call | None:

@@ -6,17 +6,20 @@ A finding poisons the expression (dimension None), so that one cause gives one e
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from snnc.diagnostics import Code, Findings, Label, did_you_mean
 from snnc.expr import Apply, Expr, Num, Var, apply, size
 from snnc.functions import CALLABLE, CONSTANTS, FUNCTIONS
-from snnc.semantics.modules import Module
+from snnc.semantics.modules import Module, name_span
 from snnc.source import Span
 from snnc.syntax import nodes
 from snnc.units import (
     DIMENSIONS,
+    FREQUENCY,
     ONE,
     STEP_UNITS,
     TIME,
@@ -24,6 +27,7 @@ from snnc.units import (
     UNITS,
     Dimension,
     dimension_name,
+    unit_name,
 )
 
 # The dimension of 0 and inf, which are the same in every unit.
@@ -53,6 +57,7 @@ class Scope:
     where: str = "here"  # for messages: "in neuron `LIF`"
     inside: tuple[str, ...] = ()  # functions being inlined, against recursion
     call: Callable[[nodes.Call, Scope], Typed | None] | None = None  # further functions, asked first
+    functions: tuple[str, ...] = ()  # the names of those
 
     def with_names(self, names: Mapping[str, Typed]) -> Scope:
         return replace(self, names={**self.names, **names})
@@ -87,19 +92,30 @@ def expect(typed: Typed, dimension: Dimension | None, span: Span, findings: Find
         span,
         f"{what} is {wanted}, but this is {found}",
         note=found,
-        help=_unit_help(typed.dimension, dimension),
+        help=_unit_help(typed.dimension, dimension, span.text),
     )
     return False
 
 
-def _unit_help(found: Dimension, wanted: Dimension) -> str:
-    if found == ONE and wanted != ONE:
-        unit = dimension_name(wanted).rsplit("(", 1)[-1].rstrip(")")
-        return f"give it a unit, as in `1 {unit}`" if "/" not in unit else f"multiply by a quantity in {unit}"
+_LITERAL = re.compile(r"(-?\s*[0-9.]+(?:[eE][+-]?[0-9]+)?)(?:\s*[A-Za-z]+)?")
+
+
+def _unit_help(found: Dimension, wanted: Dimension, text: str) -> str:
+    """Say how `text` of the unit `found` comes to the unit `wanted`."""
+    unit = "Hz" if wanted == FREQUENCY else unit_name(wanted)
+    literal = _LITERAL.fullmatch(text)
+    if literal is not None:
+        number = literal[1]
+        if wanted == ONE:
+            return f"write a number without a unit, as in `{number}`"
+        return f"give it a unit, as in `{number} {unit}`" if unit.isalpha() else f"give it a unit in {unit}"
     if wanted == ONE:
         return "divide by a quantity of the same unit to get a plain number"
-    factor = wanted / found
-    return f"multiply by {dimension_name(factor)}, or check which of the two was meant"
+    if found == wanted * TIME:
+        return "divide by a time, such as a time constant `tau = 10 ms`"
+    if found == ONE:
+        return f"multiply by a quantity in {unit}" + (f", as in `1 {unit} * …`" if unit.isalpha() else "")
+    return f"multiply by {dimension_name(wanted / found)}, or check which of the two was meant"
 
 
 def _resolve(expr: nodes.Expr, scope: Scope) -> Typed:
@@ -157,9 +173,35 @@ def number(expr: nodes.Number, scope: Scope) -> Typed:
     if expr.unit in TRAIN_UNITS:
         help_text = "epochs and updates are units of a recipe's schedules"
     else:
-        help_text = did_you_mean(expr.unit, [*UNITS, *STEP_UNITS]) or ""
+        help_text = _known_unit(expr.unit)
     scope.findings.add(Code.UNKNOWN_UNIT, expr.span, f"unknown unit `{expr.unit}`", help=help_text)
     return POISON
+
+
+# How Brian2 and NESTML spell the stems of units, and people who write them out.
+_STEMS = (
+    ("seconds", "s"), ("second", "s"), ("sec", "s"), ("volts", "V"), ("volt", "V"), ("amperes", "A"), ("ampere", "A"),
+    ("amp", "A"), ("siemens", "S"), ("farad", "F"), ("ohm", "Ohm"), ("hertz", "Hz"), ("hz", "Hz"), ("milli", "m"),
+    ("micro", "u"), ("nano", "n"), ("pico", "p"), ("kilo", "k"), ("mega", "M"), ("giga", "G"),
+)  # fmt: skip
+
+
+def _known_unit(word: str) -> str:
+    """Return help for a unit that does not exist.
+
+    >>> _known_unit("msecond"), _known_unit("millivolt")
+    ('did you mean `ms`?', 'did you mean `mV`?')
+    """
+    short = word.lower()
+    for long, symbol in _STEMS:
+        short = short.replace(long, symbol)
+    for candidate in (short, next((unit for unit in UNITS if unit.lower() == word.lower()), "")):
+        if candidate in UNITS:
+            return f"did you mean `{candidate}`?"
+    close = get_close_matches(word, [*UNITS, *STEP_UNITS], n=1, cutoff=0.7)
+    if close:
+        return f"did you mean `{close[0]}`?"
+    return "units are `s V A Hz S F Ohm C` with a prefix `f p n u m k M G` or none, `min`, and `steps` of dt"
 
 
 def scaled(value: float, factor: float) -> float:
@@ -183,7 +225,7 @@ def _name(expr: nodes.Name, scope: Scope) -> Typed:
     if found is not None and isinstance(found[0], nodes.Const):
         item, home = found
         if item.name in scope.inside:
-            scope.findings.add(Code.CYCLE, expr.span, f"`{item.name}` is defined by itself", help="break the circle")
+            _report_circle(scope.inside[scope.inside.index(item.name) :], home, scope)
             return POISON
         inner = Scope({}, home, scope.findings, f"in constant `{item.name}`", (*scope.inside, item.name))
         return resolve(item.value, inner)
@@ -193,11 +235,29 @@ def _name(expr: nodes.Name, scope: Scope) -> Typed:
             help="a function is called with brackets; neurons and networks stand in chains",
         )  # fmt: skip
         return POISON
+    members = [n for n in scope.names if n.startswith(f"{expr.parts[0]}.") and not n.endswith(".pre")]
+    if len(expr.parts) > 1 and members:
+        signals = [n.split(".", 1)[1] for n in members]
+        guess = did_you_mean(".".join(expr.parts[1:]), signals)
+        listed = "it has " + ", ".join(f"`{n}`" for n in members)
+        scope.findings.add(
+            Code.UNKNOWN_NAME, expr.span, f"`{expr.parts[0]}` has no signal `{'.'.join(expr.parts[1:])}` {scope.where}",
+            help=f"{guess} {listed}" if guess and guess.startswith("did") else listed,
+        )  # fmt: skip
+        return POISON
     known = [*scope.names, *CONSTANTS, *(n for n, (i, _) in scope.module.names.items() if isinstance(i, nodes.Const))]
     scope.findings.add(
         Code.UNKNOWN_NAME, expr.span, f"unknown name `{expr.text}` {scope.where}", help=did_you_mean(expr.text, known)
     )
     return POISON
+
+
+def _report_circle(names: tuple[str, ...], home: Module, scope: Scope) -> None:
+    """Report constants that are defined by each other, once, at the first of them."""
+    items = [item for name, item in home.own.items() if name in names]
+    listed = ", ".join(f"`{item.name}`" for item in items)
+    message = f"{listed} is defined by itself" if len(items) == 1 else f"{listed} are defined by each other"
+    scope.findings.add(Code.CYCLE, name_span(items[0]), message, help="give one of them a number")
 
 
 def _binary(expr: nodes.Binary, op: str, left: Typed, right: Typed, scope: Scope) -> Typed:
@@ -241,7 +301,7 @@ def _joined(
             f"`{op}` joins {first} and {second}",
             note=second,
             labels=(Label(left_node.span, first),),
-            help=_unit_help(right.dimension, left.dimension),
+            help=_unit_help(right.dimension, left.dimension, right_node.span.text),
         )
         return POISON
     dimension = right.dimension if left.dimension == ANY else left.dimension
@@ -283,7 +343,7 @@ def _call(expr: nodes.Call, scope: Scope) -> Typed:
         functions = [n for n, (i, _) in scope.module.names.items() if isinstance(i, nodes.Function)]
         scope.findings.add(
             Code.UNKNOWN_NAME, expr.func.span, f"unknown function `{name}` {scope.where}",
-            help=did_you_mean(name, [*CALLABLE, *functions]),
+            help=did_you_mean(name, [*(scope.functions or CALLABLE), *functions]),
         )  # fmt: skip
         return POISON
     function = FUNCTIONS[name]

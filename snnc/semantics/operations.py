@@ -23,6 +23,9 @@ NOT_YET = (
 )  # fmt: skip
 
 
+MAX_DELAY = 1_000_000  # steps
+
+
 @dataclass(frozen=True, slots=True)
 class OpSpec:
     """How an operation is written: its arguments, whether the result has the shape of its input, and its builders.
@@ -55,7 +58,7 @@ def bind(instance: nodes.Instance, spec: OpSpec, scope: Scope) -> dict[str, node
         scope.findings.add(
             Code.UNKNOWN_ARGUMENT, positional[-1].span,
             f"`{spec.name}` takes {'one argument' if spec.arguments else 'no arguments'} without a name",
-            help=f"name the others: {', '.join(f'`{a} = …`' for a in spec.arguments[1:])}" if spec.arguments else "take it out",
+            help=_extra_help(spec, positional),
         )  # fmt: skip
     elif positional:
         bound[spec.arguments[0]] = positional[0]
@@ -86,6 +89,15 @@ def bind(instance: nodes.Instance, spec: OpSpec, scope: Scope) -> dict[str, node
                 help="a fixed delay for all units is `-> delay(2 ms) -> dense()`" if name != "learn" else "use `learn = bptt()`",
             )  # fmt: skip
     return bound
+
+
+def _extra_help(spec: OpSpec, positional: list[nodes.Arg]) -> str:
+    if not spec.arguments:
+        return "take it out"
+    if spec.name == "dense" and len(positional) == 2:  # PyTorch's Linear(in, out)
+        return f"the number of inputs is inferred: write `dense({positional[1].span.text})`"
+    others = ", ".join(f"`{a} = …`" for a in spec.arguments[1:])
+    return f"name the others: {others}" if others else "take it out"
 
 
 def whole(node: nodes.Expr, scope: Scope, what: str, low: int = 1, high: int = 100_000_000) -> int | None:
@@ -224,7 +236,7 @@ def _init(
         options.append((option.name, number))
     wrong = spec.refuse(dict(options))
     if wrong is not None:
-        scope.findings.add(Code.BAD_VALUE, value.span, f"`{name.text}`: {wrong}", help=spec.doc)
+        scope.findings.add(Code.BAD_VALUE, value.span, f"`{name.text}`: {wrong}", help=f"`{name.text}` is {spec.doc}")
     return Init(name.text, tuple(options))
 
 
@@ -238,10 +250,16 @@ def _delay(instance: nodes.Instance, bound: dict[str, nodes.Arg], dt: float, sco
         return None
     node = _required(instance, bound, "time", scope)
     time = constant(resolve_as(node, TIME, scope, "a delay"), {"dt": dt})
-    if time is None or not 0 <= time < 1e9 * dt:
+    if time is None or not 0 <= time:
         scope.findings.add(
             Code.BAD_VALUE, node.span, "a delay is a fixed time of at least 0", help="as in `delay(3 ms)`"
         )
+        return None
+    if time > MAX_DELAY * dt:
+        scope.findings.add(
+            Code.BAD_VALUE, node.span, f"this delay is {time / dt:.3g} steps long, and at most {MAX_DELAY:.0e} are held",
+            help="every step of a delay is kept in memory; is the unit the one that was meant?",
+        )  # fmt: skip
         return None
     return Delay(steps_of(time, dt, node.span, scope, "this delay"))
 

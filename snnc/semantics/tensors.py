@@ -6,11 +6,12 @@ functions of `snnc.ops.tensor_functions`. Besides its unit every value has a sha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from snnc import model
-from snnc.diagnostics import Code, Findings, did_you_mean
+from snnc.diagnostics import Code, Findings, Label, did_you_mean
 from snnc.expr import Apply, Expr, Num, Var
 from snnc.model import TensorType
 from snnc.ops.tensor_function import SCALAR, TensorFunction
@@ -22,6 +23,7 @@ from snnc.source import Span
 from snnc.syntax import nodes
 from snnc.units import ONE, TIME
 
+FUNCTION_NAMES = (*TENSOR_FUNCTIONS, "exp", "log", "sqrt", "abs", "min", "max", "clip", "tanh", "detach")
 WINDOW = ("from", "to", "last")
 
 
@@ -40,9 +42,8 @@ class Tensors:
     def scope(self) -> Scope:
         names = {name: Typed(Var(var), type_.dimension) for name, (var, type_) in self.names.items()}
         names["dt"] = Typed(Num(self.dt), TIME)
-        types = {var: type_ for var, type_ in self.names.values()}
-        self.types.update(types)
-        return Scope(names, self.module, self.findings, self.where, call=lambda call, scope: _call(call, scope, self))
+        self.types.update(self.names.values())
+        return Scope(names, self.module, self.findings, self.where, call=lambda call, scope: _call(call, scope, self), functions=FUNCTION_NAMES)
 
 
 def signal_names(network: model.Network) -> dict[str, tuple[str, TensorType]]:
@@ -188,8 +189,12 @@ def _checked(
         types.append(replace(type_, dimension=ONE if typed.dimension == ANY else typed.dimension))
     result = function.check(tuple(types))
     if isinstance(result, str):
+        for name in function.operands:  # the author's words for what the rule calls by the name of its operand
+            text = operands[name].value.span.text
+            if len(text) < 40 and "\n" not in text:
+                result = result.replace(f"`{name}`", f"`{text}`")
         scope.findings.add(
-            Code.SHAPE_MISMATCH, call.span, f"`{function.name}`: {result}", help=function.doc.splitlines()[0]
+            Code.SHAPE_MISMATCH, call.span, f"`{function.name}`: {result}", help=f"`{function.name}` is {function.doc}"
         )
         return POISON
     attrs: list[tuple[str, float | str]] = []
@@ -212,7 +217,7 @@ def _checked(
             attrs.append((option.name, option.default))
     wrong = function.refuse(dict(attrs))
     if wrong is not None:
-        scope.findings.add(Code.BAD_VALUE, call.span, f"`{function.name}`: {wrong}", help=function.doc)
+        scope.findings.add(Code.BAD_VALUE, call.span, f"`{function.name}`: {wrong}", help=f"`{function.name}` is {function.doc}")
     attrs += _window(call, options, scope, tensors)
     return Typed(Apply(function.name, tuple(args), tuple(attrs), call.span), result.dimension)
 
@@ -230,7 +235,20 @@ def _window(
         if time is None or not 0 <= time < 1e9 * tensors.dt:
             scope.findings.add(Code.BAD_VALUE, node.span, f"`{word}` is a fixed time", help="as in `last = 50 ms`")
             continue
-        window.append((key, float(steps_of(time, tensors.dt, node.span, scope, f"`{word}`"))))
+        steps = steps_of(time, tensors.dt, node.span, scope, f"`{word}`")
+        if steps == 0 and word != "from":
+            scope.findings.add(
+                Code.BAD_VALUE, node.span, f"this window is shorter than one step of {tensors.dt:g} ms",
+                help="make it at least `1 step` long",
+            )  # fmt: skip
+        window.append((key, float(steps)))
+    bounds = dict(window)
+    if "start" in bounds and 0 < float(bounds.get("stop", math.inf)) <= float(bounds["start"]):
+        scope.findings.add(
+            Code.BAD_VALUE, options["to"].value.span, "this window ends before it begins",
+            help="`to` must be later than `from`; both are counted from the start of a sample",
+            labels=(Label(options["from"].value.span, "the start"),), note="the end",
+        )  # fmt: skip
     if "last" in options and len(window) > 1:
         scope.findings.add(
             Code.BAD_VALUE, call.span, "`last` cannot stand beside `from` or `to`", help="keep one of them"
@@ -253,13 +271,13 @@ def resolve_outputs(
         if type_.time and not network.layers:
             type_ = replace(type_, time=False)  # an ordinary network has no time axis to read out
             expr = Apply("last_over_time", (expr,), (), part.span)
-        if part.name in names and part.value is not None and part.name not in {o.name for o in outputs}:
+        first = next((o.span for o in outputs if o.name == part.name), None)
+        if first is not None or (part.name in names and part.value is not None):
             findings.add(
-                Code.DUPLICATE_NAME,
-                part.span,
-                f"the name `{part.name}` is taken",
+                Code.DUPLICATE_NAME, name_span_of(part), f"the name `{part.name}` is taken",
                 help="choose another name for the output",
-            )
+                labels=() if first is None else (Label(first, "first used here"),),
+            )  # fmt: skip
         names = {**names, part.name: (f"output:{part.name}", type_)}
         outputs.append(model.Output(part.name, expr, type_, name_span_of(part)))
     return tuple(outputs)

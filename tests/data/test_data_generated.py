@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from snnc.harness.data.randman import draw_manifold
-from snnc.harness.data.sources import SOURCES
+from snnc.data.randman import draw_manifold
+from snnc.data.sources import SOURCES
 
 
 def test_digits_are_the_uci_digits(load):

@@ -13,8 +13,8 @@ import math
 import numpy as np
 
 from snnc.diagnostics import Code, fail
-from snnc.harness.data.files import MAX_BYTES, LoadContext
-from snnc.harness.data.record import DataSet, FieldInfo, make_dataset
+from snnc.data.files import MAX_BYTES, LoadContext
+from snnc.data.record import DataSet, FieldInfo, make_dataset
 
 PRECISION = 1e-3
 MAX_FREQUENCY = 1000

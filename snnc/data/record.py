@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from snnc.diagnostics import Code, fail
-from snnc.harness.data.plain import class_numbers, plain_numbers
+from snnc.data.plain import class_numbers, plain_numbers
 from snnc.source import Span
 
 Part = Literal["train", "val", "test"]

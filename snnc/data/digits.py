@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from snnc.harness.data.files import LoadContext
-from snnc.harness.data.record import DataSet, FieldInfo, make_dataset
+from snnc.data.files import LoadContext
+from snnc.data.record import DataSet, FieldInfo, make_dataset
 from snnc.resources import resource_folder
 
 FIELDS = (FieldInfo("pixels", (64,), False, "real"), FieldInfo("label", (), False, "class", 10))

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snnc.harness.data.batches import iterate_batches
+from snnc.data.batches import iterate_batches
 
 FIELDS = {"x": np.arange(14.0).reshape(7, 2), "label": np.arange(7)}
 

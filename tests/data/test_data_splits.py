@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snnc.harness.data.splits import split_samples
+from snnc.data.splits import split_samples
 
 LABEL = np.random.default_rng(1).integers(0, 7, 1000)
 FRACTION = st.floats(0, 0.45)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from snnc.diagnostics import Code, CompileError
-from snnc.harness.data.record import make_dataset
+from snnc.data.record import make_dataset
 
 X = np.arange(6.0).reshape(3, 2)
 LABEL = np.array([0, 1, 1])

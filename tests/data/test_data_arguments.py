@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from snnc.harness.data.sources import SOURCES
+from snnc.data.sources import SOURCES
 
 
 def test_fractions_are_stratified_and_repeat(load):

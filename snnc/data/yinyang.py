@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from snnc.harness.data.files import LoadContext
-from snnc.harness.data.record import DataSet, FieldInfo, make_dataset
+from snnc.data.files import LoadContext
+from snnc.data.record import DataSet, FieldInfo, make_dataset
 
 R_SMALL = 0.1
 R_BIG = 0.5

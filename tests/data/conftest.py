@@ -3,8 +3,8 @@
 import pytest
 
 from snnc.diagnostics import CompileError
-from snnc.harness.data.files import LoadContext
-from snnc.harness.data.sources import SOURCES
+from snnc.data.files import LoadContext
+from snnc.data.sources import SOURCES
 from snnc.source import Source, Span
 
 TEXT = "data d = source()"
