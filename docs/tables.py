@@ -229,8 +229,9 @@ def surrogates() -> str:
 
 
 def warnings() -> str:
-    rows = [[code(c.value), c.name.lower().replace("_", " ")] for c in Code if c.value.startswith("W")]
-    return table(["code", "about"], rows)
+    texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "snnc").glob("**/*.py"))]
+    given = [c for c in Code if c.value.startswith("W") and any(f"Code.{c.name}," in text for text in texts)]
+    return table(["code", "about"], [[code(c.value), c.name.lower().replace("_", " ")] for c in given])
 
 
 def phases() -> str:

@@ -105,7 +105,8 @@ def unit_name(dimension: Dimension) -> str:
     """
     if dimension in _COHERENT:
         return _COHERENT[dimension]
-    above, below = [], []
+    above: list[str] = []
+    below: list[str] = []
     for unit, exponent in (("mV", dimension.voltage), ("pA", dimension.current), ("ms", dimension.time)):
         if exponent:
             size = abs(exponent)

@@ -58,8 +58,8 @@ def _print(expr: Expr) -> tuple[str, int]:
         case Apply(fn, (left, right)) if fn in _RELATIONS:
             return f"{latex_text(left)} {_RELATIONS[fn]} {latex_text(right)}", 0
         case Apply(fn, args):
-            inner = ", ".join(latex_text(a) for a in args)
-            return rf"\operatorname{{{fn}}}\left({inner}\right)", 5
+            listed = ", ".join(latex_text(a) for a in args)
+            return rf"\operatorname{{{fn}}}\left({listed}\right)", 5
 
 
 def _inside(expr: Expr, binds: int) -> str:

@@ -23,7 +23,7 @@ from snnc.emit.neuron_view import (
 from snnc.emit.node_lines import sequence_lines, signal_text, step_lines, weight_texts
 from snnc.emit.parameters import Stored, parameter_texts, stored_buffers, stored_parameters
 from snnc.emit.pytext import number_text
-from snnc.emit.tensor_text import FoldUse, TensorPrinter, folds_of, uses
+from snnc.emit.tensor_text import FoldUse, Spell, TensorPrinter, folds_of, uses
 from snnc.expr import Apply
 from snnc.ops.memory import Delay, Dropout
 from snnc.ops.tensor_functions import TENSOR_FUNCTIONS
@@ -395,7 +395,7 @@ def _printer(
     return TensorPrinter(spell, types, values, time)
 
 
-def signals_spelling(network: model.Network):  # type: ignore[no-untyped-def]
+def signals_spelling(network: model.Network) -> Spell:
     """Return how variables of tensor expressions are spelled where `signals`, `outputs` and `x` are at hand."""
 
     def spell(var: str) -> str:
@@ -427,7 +427,7 @@ def weight_text(network: model.Network, name: str) -> str:
     return parameter_texts(layer, (param,), network.dt)[param]
 
 
-def _local_spelling(network: model.Network):  # type: ignore[no-untyped-def]
+def _local_spelling(network: model.Network) -> Spell:
     whole = signals_spelling(network)
 
     def spell(var: str) -> str:

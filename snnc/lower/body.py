@@ -5,6 +5,7 @@ After `lower_neuron` nothing is left to decide: every statement is an assignment
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from snnc import model
@@ -18,6 +19,9 @@ COUNTER = mark("refractory")  # steps for which the neuron stays refractory
 READY = mark("ready")  # true while the counter has run out
 PERIOD = mark("refractory_steps")
 PREVIOUS = mark("spike_before")
+
+
+Rewrite = Callable[[Expr], Expr]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,8 @@ def lower_neuron(neuron: model.Neuron, name: str, connected: tuple[str, ...], ex
 def _spelled(body: Body) -> Body:
     """Give the names that lowering made a spelling that clashes with none of the author's."""
     neuron = body.neuron
-    taken = {"dt", "spike", "chance", *(x.name for x in (*neuron.params, *neuron.states, *neuron.ports))}
+    own = [*(p.name for p in neuron.params), *(s.name for s in neuron.states), *(p.name for p in neuron.ports)]
+    taken = {"dt", "spike", "chance", *own}
     made = [s.name for s in body.slots] + [c.target for c in body.coefficients] + [p.variable for p in body.published]
     for statement in body.statements:
         made += statement.targets if isinstance(statement, Integrate) else [statement.target]
@@ -156,7 +161,9 @@ def _slots(neuron: model.Neuron, refractory: bool, uses_previous: bool) -> tuple
     return tuple(slots)
 
 
-def _spikes(neuron: model.Neuron, bound, statements: list[Statement], pre, refractory: bool) -> list[Published]:  # type: ignore[no-untyped-def]
+def _spikes(
+    neuron: model.Neuron, bound: Rewrite, statements: list[Statement], pre: tuple[str, ...], refractory: bool
+) -> list[Published]:
     """Append test, emission, resets and the counter; return the signals that they make."""
     if not neuron.spikes:
         return []
@@ -206,8 +213,8 @@ def _spikes(neuron: model.Neuron, bound, statements: list[Statement], pre, refra
     return published
 
 
-def _test(  # type: ignore[no-untyped-def]
-    neuron: model.Neuron, rule: model.SpikeRule, k: int, target: str, bound, gate: Expr | None
+def _test(
+    neuron: model.Neuron, rule: model.SpikeRule, k: int, target: str, bound: Rewrite, gate: Expr | None
 ) -> list[Statement]:
     """The spike test of one block: 1 or 0, with the derivative that the neuron declares."""
     note = rule.span.text.split("{")[0].strip()
@@ -269,7 +276,7 @@ def _hoist(
     return found, [map_expressions(statement, visit) for statement in statements]
 
 
-def map_expressions(statement: Statement, rule) -> Statement:  # type: ignore[no-untyped-def]
+def map_expressions(statement: Statement, rule: Rewrite) -> Statement:
     """Apply `rule` to each expression of a statement."""
     match statement:
         case Assign(_, value):

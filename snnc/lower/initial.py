@@ -18,7 +18,7 @@ from snnc.interp import body_constants, start_body, step_body
 from snnc.ops.dense import Dense
 from snnc.ops.initialisers import fluctuation_std
 from snnc.ops.operation import Init
-from snnc.plan import CHANCE, Assign, Body, Fire, Published
+from snnc.plan import CHANCE, Assign, Body, Fire, Published, Statement
 from snnc.semantics.parameters import parameter_values
 
 PROBE = "margin.probe"
@@ -74,7 +74,7 @@ def _response(layer: model.Layer, port: str, body: Body, dt: float) -> tuple[flo
     """Return the distance of the resting margin from 0, and the integral of the squared unit response (ms)."""
     values = parameter_values(layer.neuron.params, dt)
     given = {p.name: values.get(p.name, 1.0) for p in layer.neuron.params}
-    constants = body_constants(body, dt, given)
+    constants = body_constants(body, layer.neuron, dt, given)
     probe = _without_spikes(body)
     starts = {s.name: 0.0 for s in body.slots if isinstance(s.init, model.Drawn)}
 
@@ -97,7 +97,7 @@ def _response(layer: model.Layer, port: str, body: Body, dt: float) -> tuple[flo
 
 def _without_spikes(body: Body) -> Body:
     """Return `body` with every spike test replaced by silence, and its first margin published."""
-    statements = []
+    statements: list[Statement] = []
     probed = False
     for statement in body.statements:
         if isinstance(statement, Fire):

@@ -137,7 +137,7 @@ def _linear_updates(
     for component in _components(names, matrix):
         entries = _Entries(component, matrix, rests, coefficients, suffix)
         for row in component:
-            total = ZERO
+            total: Expr = ZERO
             for column in component:
                 total = apply("+", total, apply("*", entries.flow(row, column), Var(column)))
             for column in component:
@@ -269,7 +269,7 @@ def _forced(
             raise NonLinearError(rest)
     except NonLinearError:
         return apply("*", _name(f"{row}_gain_{column}", gain, coefficients, suffix), rest)
-    total = ZERO
+    total: Expr = ZERO
     for name, value in linear.items():
         coefficient = _name(f"{row}_from_{name}", _scaled(value, gain), coefficients, suffix)
         total = apply("+", total, apply("*", coefficient, Var(name)))

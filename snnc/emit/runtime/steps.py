@@ -112,7 +112,8 @@ def flow_matrix(n: int, *entries: Value) -> Array:
     upper = jnp.concatenate([matrix, unit], -1)
     block = jnp.concatenate([upper, jnp.zeros_like(upper)], -2)
     flat = block.reshape(-1, 2 * n, 2 * n)
-    return jax.vmap(jax.scipy.linalg.expm)(flat).reshape(block.shape)
+    result: Array = jax.vmap(jax.scipy.linalg.expm)(flat).reshape(block.shape)
+    return result
 
 
 def euler(
