@@ -285,11 +285,11 @@ _ELSEWHERE = {
     "leaky": "LIF", "lapicque": "LIF", "synaptic": "CubaLIF", "iaf_psc_delta": "LIF", "iaf_psc_exp": "CubaLIF",
     "float": "real", "int": "real", "tensor": "real", "poisson": "rate", "bernoulli": "rate", "spikegen": "rate",
     "timestep": "dt", "time_step": "dt", "delta_t": "dt", "resolution": "dt", "fast_sigmoid": "superspike",
-    "arctan": "atan", "learning_rate": "lr", "alpha": "lr", "num_epochs": "epochs", "n_epochs": "epochs",
+    "arctan": "atan", "learning_rate": "lr", "num_epochs": "epochs", "n_epochs": "epochs",
     "batch_size": "batch", "criterion": "loss", "crossentropyloss": "cross_entropy", "mseloss": "mse", "nllloss": "nll",
     "validation": "val", "scheduler": "optimizer", "mem": "v", "membrane": "v", "spk": "spike", "spikes": "spike",
     "threshold": "theta", "v_th": "theta", "vth": "theta", "weight": "w", "weights": "w", "out_features": "size",
-    "ceil": "floor", "power": "exp", "heaviside": "sign", "sigmoid": "logistic", "mean": "mean_over_time",
+    "sigmoid": "logistic",
 }  # fmt: skip
 
 

@@ -254,7 +254,7 @@ def _before(plan: StepPlan, states: Mapping[str, Values], weights: Mapping[str, 
         now |= {f"{layer.name}.{s}": zero for s in ("spike", *(p.name for p in layer.neuron.ports))}
         for state in layer.neuron.states:
             now[f"{layer.name}.{state.name}"] = now[f"{layer.name}.{state.name}.pre"] = states[layer.name][state.name]
-    left = [node for node in plan.network.operations]
+    left = list(plan.network.operations)
     while left:
         node = next(n for n in left if _signal(n.sources[0]) in now)
         source = now[_signal(node.sources[0])]

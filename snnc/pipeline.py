@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from snnc import model
+from snnc.data.files import LoadContext
+from snnc.data.sources import SOURCES
 from snnc.diagnostics import Code, CompileError, Diagnostic, Findings, did_you_mean, fail
 from snnc.emit.emit import emit
 from snnc.emit.explain import explain_plan
-from snnc.data.files import LoadContext
-from snnc.data.sources import SOURCES
 from snnc.lower.schedule import lower_network, read_signals
 from snnc.plan import StepPlan
 from snnc.semantics.checks import check_module, lint

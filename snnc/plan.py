@@ -40,7 +40,10 @@ class Fire:
 
 @dataclass(frozen=True, slots=True)
 class Integrate:
-    """Advance `targets` over dt by an explicit method ("euler", "rk2", "rk4") with equal substeps; `slopes` are their derivatives."""
+    """Advance `targets` over dt by an explicit method ("euler", "rk2", "rk4") with equal substeps.
+
+    `slopes` are the derivatives of the targets.
+    """
 
     targets: tuple[str, ...]
     slopes: tuple[Expr, ...]

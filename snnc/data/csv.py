@@ -9,9 +9,9 @@ from typing import TextIO
 
 import numpy as np
 
-from snnc.diagnostics import Code, CompileError, did_you_mean, fail
 from snnc.data.files import LoadContext, check_bytes, find_file, unreadable
 from snnc.data.record import DataSet, make_dataset
+from snnc.diagnostics import Code, CompileError, did_you_mean, fail
 
 
 def load_csv(context: LoadContext, path: str, label: str | int) -> DataSet:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from snnc.diagnostics import Code, fail
 from snnc.data.files import LoadContext, check_bytes, find_file, unreadable
 from snnc.data.record import DataSet, join_parts, make_dataset
+from snnc.diagnostics import Code, fail
 from snnc.source import Span
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}

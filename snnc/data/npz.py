@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from snnc.diagnostics import Code, fail
 from snnc.data.files import LoadContext, check_bytes, find_file, unreadable
 from snnc.data.record import PART_CODES, DataSet, Part, join_parts, make_dataset
+from snnc.diagnostics import Code, fail
 from snnc.source import Span
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}

@@ -12,9 +12,9 @@ import math
 
 import numpy as np
 
-from snnc.diagnostics import Code, fail
 from snnc.data.files import MAX_BYTES, LoadContext
 from snnc.data.record import DataSet, FieldInfo, make_dataset
+from snnc.diagnostics import Code, fail
 
 PRECISION = 1e-3
 MAX_FREQUENCY = 1000

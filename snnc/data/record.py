@@ -16,8 +16,8 @@ from typing import Literal
 
 import numpy as np
 
-from snnc.diagnostics import Code, fail
 from snnc.data.plain import class_numbers, plain_numbers
+from snnc.diagnostics import Code, fail
 from snnc.source import Span
 
 Part = Literal["train", "val", "test"]

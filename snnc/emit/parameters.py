@@ -24,7 +24,7 @@ class Stored:
     """One array of `Params` or `Buffers`.
 
     `name` is the author's dotted name; `initial` the text that makes its first (raw) value from `key`; `value` the text
-    that turns the raw array `{raw}` into the author's number ("" for a plain array); `clip` its bounds under `via clip`.
+    that turns the raw array `{raw}` into the author's number ("" for a plain array); `clip` its bounds for `via clip`.
     """
 
     name: str
@@ -68,8 +68,7 @@ def _trainable(layer: model.Layer, param: model.Param, dt: float) -> Stored:
     interval = param.interval or model.Interval(-math.inf, math.inf)
     values = parameter_values(layer.neuron.params, dt)
     if isinstance(param.value, model.Drawn):
-        args = [python_text(a, lambda n: number_text(values[n])) for a in param.value.args]
-        start = f"draw_{param.value.name}(stream(key, {stream_number(name)}), {shape!r}, {', '.join(args)})"
+        start = _draw(param.value, name, shape, values)
         if math.isfinite(interval.low) or math.isfinite(interval.high):
             start = f"clamp_inside({start}, {number_text(interval.low)}, {number_text(interval.high)})"
         centre = _centre(param.value, values)
@@ -83,6 +82,12 @@ def _trainable(layer: model.Layer, param: model.Param, dt: float) -> Stored:
     unit = unit_name(param.dimension)
     comment = f"{layer.name}.{param.name} = {formula}, {unit}  ({place(param.span)})"
     return Stored(name, identifier(name), shape, comment, initial, value, clip)
+
+
+def _draw(drawn: model.Drawn, name: str, shape: Shape, values: dict[str, float]) -> str:
+    """Return the text of a draw, keyed by the parameter's name."""
+    args = ", ".join(python_text(a, lambda n: number_text(values[n])) for a in drawn.args)
+    return f"draw_{drawn.name}(stream(key, {stream_number(name)}), {shape!r}, {args})"
 
 
 def _centre(drawn: model.Drawn, values: dict[str, float]) -> float:
@@ -123,8 +128,7 @@ def stored_buffers(plan: StepPlan) -> tuple[Stored, ...]:
                 continue
             name = f"{layer.name}.{param.name}"
             shape = layer.shape if param.per == "neuron" else ()
-            args = ", ".join(python_text(a, lambda n: number_text(values[n])) for a in param.value.args)
-            start = f"draw_{param.value.name}(stream(key, {stream_number(name)}), {shape!r}, {args})"
+            start = _draw(param.value, name, shape, values)
             if param.interval is not None:
                 ends = f"{number_text(param.interval.low)}, {number_text(param.interval.high)}"
                 start = f"clamp_inside({start}, {ends})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from snnc.emit.names import local_name
 from snnc.expr import Apply, Expr, Num, Var, variables
 from snnc.functions import FUNCTIONS
 
@@ -91,7 +92,7 @@ def _branches(test: Expr, then: Expr, other: Expr, name: Names) -> str:
     if is_smooth(then) and is_smooth(other):
         return f"jnp.where({condition}, {python_text(then, name)}, {python_text(other, name)})"
     names = tuple(dict.fromkeys([*variables(then), *variables(other)]))
-    local = {n: n.replace(".", "_") for n in names}
+    local = {n: local_name(n) for n in names}
     formals = ", ".join(local.values())
     first, second = (python_text(e, lambda n: local[n]) for e in (then, other))
     values = ", ".join(name(n) for n in names)

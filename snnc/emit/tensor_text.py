@@ -25,7 +25,7 @@ class FoldUse:
 
 @dataclass(frozen=True, slots=True)
 class TensorPrinter:
-    """Prints tensor expressions. `spell` names variables, `types` gives theirs, `folds` replaces readouts (one step)."""
+    """Prints tensor expressions. `spell` names variables, `types` gives theirs, `folds` replaces readouts."""
 
     spell: Spell
     types: Mapping[str, TensorType]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from snnc import model
-from snnc.emit.model_view import signals_spelling
 from snnc.emit.names import field_name, identifier, stream_number
 from snnc.emit.neuron_view import one_line, place
 from snnc.emit.parameters import Stored, stored_parameters
 from snnc.emit.pytext import number_text
+from snnc.emit.readouts import signals_spelling
 from snnc.emit.tensor_text import TensorPrinter, uses
 from snnc.ops.encoders import ENCODERS, TRANSFORMS
 from snnc.plan import StepPlan
@@ -100,7 +100,7 @@ def _docstring(text: str) -> str:
 
 
 def _printer(network: model.Network, recipe: model.Recipe) -> TensorPrinter:
-    types = {var: type_ for var, type_ in signal_names(network).values()}
+    types = dict(signal_names(network).values())
     types |= {f"output:{o.name}": o.type for o in network.outputs}
     fields = recipe.data.fields or (model.Field("label", (), False, "class", None),)
     for field in fields:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from snnc.data.record import DataSet, Part
-from snnc.harness.datasets import load_parts, sample_count
 from snnc.diagnostics import Code, fail
+from snnc.harness.datasets import load_parts, sample_count
 from snnc.harness.emitted import ModelModule, TrainableModule
 from snnc.harness.files import whole_file
 from snnc.harness.weights import load_weights

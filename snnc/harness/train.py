@@ -15,8 +15,8 @@ from typing import Any, cast
 import numpy as np
 
 import snnc
-from snnc.harness.datasets import load_parts, require_recipe, sample_count
 from snnc.diagnostics import CompileError
+from snnc.harness.datasets import load_parts, require_recipe, sample_count
 from snnc.harness.divergence import FiniteWatch, check_epoch
 from snnc.harness.emitted import Epoch, Fields, TrainableModule
 from snnc.harness.files import write_atomically

@@ -9,6 +9,8 @@ from typing import Any
 from snnc.ops.operation import Init, Shape, Weight
 from snnc.units import ONE, Dimension
 
+NO_BIAS = Init("zeros")
+
 
 @dataclass(frozen=True, slots=True)
 class Dense:
@@ -18,7 +20,7 @@ class Dense:
     size: int
     init: Init
     bias: bool = False
-    bias_init: Init = Init("zeros")
+    bias_init: Init = NO_BIAS
     dimension: Dimension = ONE  # of W: the port's over the source's
     bias_dimension: Dimension = ONE
     kind: str = "dense"

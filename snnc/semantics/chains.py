@@ -7,14 +7,20 @@ from snnc.diagnostics import Code, Label, did_you_mean
 from snnc.semantics.elaboration import Elaboration, PendingLayer, PendingOp, find_neuron, report_unknown
 from snnc.semantics.operations import OPERATIONS, bind, scale_dimension, whole
 from snnc.syntax import nodes
-from snnc.units import ONE, dimension_name
+from snnc.units import ONE, dimension_name, unit_name
 
 
 def read_chain(e: Elaboration, chain: nodes.Chain) -> None:
     first, *rest = chain.nodes
     if isinstance(first, nodes.Instance):
         if find_neuron(e, first.func) is None:
-            report_unknown(e, first.func, "operation")
+            if first.func.text in OPERATIONS:
+                e.findings.add(
+                    Code.NO_SIGNAL, first.span, f"nothing flows into `{first.func.text}`, which begins this chain",
+                    help=f"put its source before it: `x -> {first.func.text}(…) -> …`",
+                )  # fmt: skip
+            else:
+                report_unknown(e, first.func, "operation")
             return
         source = find_source(e, nodes.Name((first.alias or "?",), span=first.span))
     else:
@@ -64,6 +70,8 @@ def _close(
 ) -> model.Signal | None:
     """End a segment of operations in the layer (or port) that `target` names."""
     layer = e.layers.get(target.parts[0])
+    if layer is None and target.parts[0] in e.broken:
+        return None
     if layer is None:
         if target.parts[0] in e.inputs or target.parts[0] in e.ops:
             e.findings.add(
@@ -102,9 +110,14 @@ def _port(e: Elaboration, layer: PendingLayer, target: nodes.Name) -> model.Port
     if not needed and len(ports) == 1:
         return ports[0]
     listed = ", ".join(f"`{layer.name}.{port.name}`" for port in ports)
+    if not ports:
+        message = f"`{layer.neuron.name}` has no port, so that nothing can flow into `{layer.name}`"
+    elif needed:
+        message = f"`{layer.neuron.name}` has {len(needed)} ports without a default, and `{layer.name}` may mean each"
+    else:
+        message = f"all {len(ports)} ports of `{layer.neuron.name}` have a default, and `{layer.name}` may mean each"
     e.findings.add(
-        Code.AMBIGUOUS_PORT, target.span,
-        f"`{layer.neuron.name}` has {len(ports) or 'no'} ports, and none is the only one without a default",
+        Code.AMBIGUOUS_PORT, target.span, message,
         help=f"name the port: {listed}" if ports else "a neuron receives through `event x` or `input I`",
     )  # fmt: skip
     return None
@@ -115,13 +128,15 @@ def find_source(e: Elaboration, name: nodes.Name, *, quiet: bool = False) -> mod
     signal = find_signal(e, name.parts)
     if isinstance(signal, model.Signal):
         return signal
-    if not quiet:
-        known = [*e.inputs, *e.layers, *e.ops]
+    if not quiet and name.parts[0] not in e.broken:
+        known = [*e.inputs, *e.layers, *(op for op in e.ops if "." not in op)]
+        signals = e.layers[name.parts[0]].neuron.signals if name.parts[0] in e.layers else ()
+        listed = " or ".join(f"`{name.parts[0]}.{signal}`" for signal in signals)
         e.findings.add(
             Code.UNKNOWN_NAME if signal is None else Code.NO_SIGNAL,
             name.span,
             f"unknown node `{name.text}`" if signal is None else signal,
-            help=did_you_mean(name.text, known) if signal is None else "name one of its signals with a dot",
+            help=did_you_mean(name.text, known) if signal is None else f"write {listed}",
         )
     return None
 
@@ -140,11 +155,10 @@ def find_signal(e: Elaboration, parts: tuple[str, ...]) -> model.Signal | str | 
             return model.Signal(layer.name, "spike")
         if len(neuron.states) == 1:
             return model.Signal(layer.name, neuron.states[0].name)
-        listed = ", ".join(f"`{layer.name}.{s.name}`" for s in neuron.states)
-        return f"`{layer.name}` does not spike and has {len(neuron.states)} states ({listed})"
+        states = "no state" if not neuron.states else f"{len(neuron.states)} states, and does not say which is meant"
+        return f"`{layer.name}` ({neuron.name}) does not spike and has {states}"
     if parts[1] not in neuron.signals or len(parts) > 3 or (len(parts) == 3 and parts[2] != "pre"):
-        listed = ", ".join(f"`{layer.name}.{s}`" for s in neuron.signals)
-        return f"`{layer.name}` has no signal `{joined.split('.', 1)[1]}`; it has {listed}"
+        return f"`{layer.name}` ({neuron.name}) has no signal `{joined.split('.', 1)[1]}`"
     return model.Signal(layer.name, parts[1], len(parts) == 3)
 
 
@@ -195,6 +209,7 @@ def _set_dimensions(
             Code.UNIT_MISMATCH, name.span,
             f"`{port.name}` of `{name.parts[0]}` is {dimension_name(port.dimension)}, but {dimension_name(dimension)} arrives",
             note=dimension_name(port.dimension),
-            help="multiply on the way: `-> scale(1 …) ->`, or let a `dense()` carry the unit",
+            help=f"multiply on the way: `-> scale(1 {unit_name(port.dimension / dimension)}) ->`, "
+            "or let a `dense()` carry the unit",
             labels=(Label(port.span, "the port"),),
         )  # fmt: skip

@@ -147,6 +147,7 @@ def lint(network: model.Network, recipe: model.Recipe | None, findings: Findings
         return
     _check_rate(network, recipe, findings)
     _check_readouts(network, recipe, findings)
+    _check_spikes(network, recipe, findings)
 
 
 def _check_steps(layer: model.Layer, dt: float, findings: Findings) -> None:
@@ -157,7 +158,7 @@ def _check_steps(layer: model.Layer, dt: float, findings: Findings) -> None:
         if period is not None and 0 < period < dt:
             findings.add(
                 Code.SHORT_REFRACTORY, layer.span,
-                f"the refractory period of {period:g} ms is shorter than dt = {dt:g} ms: {round(period / dt) * dt:g} ms is used",
+                f"the refractory period of {period:g} ms is shorter than dt = {dt:g} ms: {int(period / dt + 0.5) * dt:g} ms is used",
                 help="make `dt` smaller, or the period a multiple of it",
             )  # fmt: skip
         elif period is not None and abs(period / dt - int(period / dt + 0.5)) > 1e-6:
@@ -201,6 +202,29 @@ def _check_readouts(network: model.Network, recipe: model.Recipe, findings: Find
             findings.add(
                 Code.READOUT_DIFFERS, metric.span, f"`{metric.name}` judges another readout than the loss trains",
                 help="the same weights can score far lower by the other one; use the readout of the loss for both",
+            )  # fmt: skip
+
+
+# what these give of spikes is 0 or 1
+_FLAT_ON_SPIKES = ("max_over_time", "last_over_time", "softmax", "log_softmax")
+
+
+def _check_spikes(network: model.Network, recipe: model.Recipe, findings: Findings) -> None:
+    """Warn of a loss that looks at single spikes where the potential, or a count, says more."""
+    outputs = {f"output:{o.name}": o.value for o in network.outputs}
+    trained = list(walk(recipe.loss.value))
+    trained += [n for v in trained if isinstance(v, Var) and v.name in outputs for n in walk(outputs[v.name])]
+    for node in trained:
+        if not isinstance(node, Apply) or node.fn not in _FLAT_ON_SPIKES:
+            continue
+        read = node.args[0]
+        if isinstance(read, Var) and read.name.startswith("signal:") and read.name.endswith(".spike"):
+            layer = read.name.removeprefix("signal:").removesuffix(".spike")
+            states = [s.name for layer_ in network.layers if layer_.name == layer for s in layer_.neuron.states]
+            better = f"`{node.fn}({layer}.{states[-1]})` or " if states else ""
+            findings.add(
+                Code.LOSS_ON_SPIKE, node.span, f"`{node.fn}` of the spikes of `{layer}` is all the same as soon as two units spike",
+                help=f"read {better}`mean_over_time({layer})`, the rate",
             )  # fmt: skip
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from snnc import model
-from snnc.diagnostics import Code, CompileError, Findings, did_you_mean
 from snnc.data.arguments import check_arguments
 from snnc.data.sources import SOURCES
+from snnc.diagnostics import Code, CompileError, Findings, did_you_mean
 from snnc.ops.encoders import ENCODERS, TRANSFORMS
 from snnc.ops.options import Choice, Option
 from snnc.semantics.expressions import Scope, constant, resolve, resolve_as

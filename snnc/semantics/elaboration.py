@@ -59,6 +59,7 @@ class Elaboration:
     ops: dict[str, PendingOp] = field(default_factory=dict)
     order: list[str] = field(default_factory=list)
     places: dict[str, Span] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)  # declared, and not understood: their uses are no further errors
     cells: dict[str, tuple[nodes.Neuron, Module]] = field(default_factory=dict)  # formals that stand for a neuron
 
     def add(self, name: str, span: Span) -> None:
@@ -115,6 +116,6 @@ def report_unknown(e: Elaboration, name: nodes.Name, what: str) -> None:
     known = neurons if what == "neuron" else [*neurons, *OPERATIONS]
     standard = {"LI", "CubaLI", "IF", "LIF", "PLIF", "ALIF", "CubaLIF"}
     help_text = did_you_mean(name.text, known)
-    if name.text in standard:
+    if name.text in standard and name.text not in known:
         help_text = f"add the line `import std.neurons ({name.text})`"
     e.findings.add(Code.UNKNOWN_NAME, name.span, f"unknown {what} `{name.text}`", help=help_text)

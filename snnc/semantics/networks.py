@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from snnc import model
-from snnc.diagnostics import Code, Findings, did_you_mean
+from snnc.diagnostics import Code, Findings, Label, did_you_mean
 from snnc.expr import Num, Var
 from snnc.ops.operation import Shape
 from snnc.semantics.chains import read_chain
@@ -46,7 +46,6 @@ def elaborate(item: nodes.Network, home: Module, findings: Findings) -> model.Ne
                         )  # fmt: skip
                     else:
                         _read_layer(e, node.alias, node, part.doc, node.span)
-    findings.stop_on_errors()
     for part in item.body:
         if isinstance(part, nodes.Chain):
             read_chain(e, part)
@@ -85,9 +84,16 @@ def _read_formals(e: Elaboration) -> None:
 
 
 def _read_settings(e: Elaboration) -> None:
+    seen: dict[str, Span] = {}
     for part in e.item.body:
         if not isinstance(part, nodes.Setting):
             continue
+        if part.path.text in seen:
+            e.findings.add(
+                Code.DUPLICATE_NAME, part.span, f"`{part.path.text}` is set twice", help="keep one of the two",
+                labels=(Label(seen[part.path.text], "first set here"),),
+            )  # fmt: skip
+        seen[part.path.text] = part.span
         match part.path.text:
             case "dt":
                 value = constant(resolve_as(part.value, TIME, e.scope, "`dt`"))
@@ -117,7 +123,7 @@ def _read_settings(e: Elaboration) -> None:
 
 
 def _sizes(shape: tuple[nodes.Expr, ...], e: Elaboration, what: str) -> Shape | None:
-    sizes = [whole(size, e.scope, what) for size in shape]
+    sizes = [whole(size, e.scope, f"the size of {what}") for size in shape]
     if any(size is None for size in sizes) or not sizes:
         return None
     known = tuple(size for size in sizes if size is not None)
@@ -133,6 +139,7 @@ def _sizes(shape: tuple[nodes.Expr, ...], e: Elaboration, what: str) -> Shape | 
 
 def _read_input(e: Elaboration, part: nodes.Port) -> None:
     e.add(part.name, name_span(part))
+    e.broken.append(part.name)  # until the end of this function
     type_ = part.type
     if part.kind == "event" or type_ is None or part.default is not None:
         e.findings.add(
@@ -142,7 +149,8 @@ def _read_input(e: Elaboration, part: nodes.Port) -> None:
         return
     if type_.name not in ("spikes", *DIMENSIONS):
         e.findings.add(
-            Code.UNKNOWN_NAME, type_.span, f"unknown type `{type_.name}`",
+            Code.UNKNOWN_NAME, Span(type_.span.source, type_.span.start, type_.span.start + len(type_.name)),
+            f"unknown type `{type_.name}`",
             help=did_you_mean(type_.name, ["spikes", *DIMENSIONS]),
         )  # fmt: skip
         return
@@ -153,6 +161,7 @@ def _read_input(e: Elaboration, part: nodes.Port) -> None:
         )  # fmt: skip
         return
     shape = _sizes(type_.shape, e, f"input `{part.name}`")
+    e.broken.remove(part.name)
     dimension = DIMENSIONS.get(type_.name, ONE)
     e.inputs[part.name] = model.Input(part.name, type_.name, dimension, shape or (1,), name_span(part))
 
@@ -162,9 +171,10 @@ def _read_layer(e: Elaboration, name: str, instance: nodes.Instance, doc: str, s
     found = find_neuron(e, instance.func)
     if found is None:
         report_unknown(e, instance.func, "neuron")
+        e.broken.append(name)
         return
     item, home = found
-    neuron = resolve_neuron(item, home, instance.args, e.scope, e.dt, e.findings)
+    neuron = resolve_neuron(item, home, instance.args, e.scope, e.dt, e.findings, span)
     shape = None
     if instance.shape is not None:
         shape = _sizes(instance.shape, e, f"layer `{name}`") or (1,)

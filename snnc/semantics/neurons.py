@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from snnc import model
 from snnc.diagnostics import Code, Findings, Label, did_you_mean
 from snnc.expr import Apply, Expr, Num, Var, apply, substitute, variables
-from snnc.semantics.expressions import ANY, Scope, Typed, constant, expect, resolve, resolve_as
+from snnc.semantics.expressions import ANY, POISON, Scope, Typed, constant, expect, resolve, resolve_as
 from snnc.semantics.modules import Module, name_span
 from snnc.semantics.parameters import declared_dimension, resolve_drawn, resolve_params
 from snnc.semantics.surrogates import resolve_surrogate
 from snnc.source import Span
 from snnc.syntax import nodes
-from snnc.units import ONE, TIME, dimension_name, unit_name
+from snnc.units import ONE, TIME, Dimension, dimension_name, unit_name
 
 # Arguments of an instance that replace a clause and no parameter.
 CLAUSE_ARGUMENTS = ("surrogate", "solve", "refractory", "detach")
@@ -37,6 +37,11 @@ class _Builder:
     spans: dict[str, Span] = field(default_factory=dict)
     states: list[model.State] = field(default_factory=list)
     ports: list[model.Port] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)  # names whose unit is not known after an error
+
+    def bind(self, name: str, dimension: Dimension | None) -> None:
+        """Let `name` be read; after an error about it, whatever is done with it is not another error."""
+        self.names[name] = Typed(Var(name), None if name in self.unknown else dimension)
 
     def scope(self, extra: dict[str, Typed] | None = None) -> Scope:
         return Scope({**self.names, **(extra or {})}, self.home, self.findings, self.where)
@@ -51,6 +56,7 @@ class _Builder:
                 help="choose another name",
                 labels=() if first is None else (Label(first, "first declared here"),),
             )
+            self.unknown.append(name)
             return
         self.names[name] = typed
         self.spans[name] = span
@@ -73,8 +79,9 @@ def resolve_neuron(
     use: Scope,
     dt: float | None,
     findings: Findings,
+    span: Span | None = None,
 ) -> model.Neuron:
-    """Return `item` (written in `home`) with `args`, whose values are resolved in the scope `use`.
+    """Return `item` (written in `home`) with `args`, whose values are resolved in the scope `use`; `span` is its use.
 
     `dt` is the step in ms; None (a neuron outside any network) lets everything be checked but what depends on it.
     """
@@ -91,9 +98,10 @@ def resolve_neuron(
                 Code.WRONG_KIND, clause.span, f"this clause does not belong {builder.where}",
                 help="`clip` and `normalize` belong into a plasticity rule, `output` into a network",
             )  # fmt: skip
-    params = resolve_params(item, home, overrides, use, dt, findings)
+    params, unknown = resolve_params(item, home, overrides, use, dt, findings, span)
+    builder.unknown += unknown
     for param in params:
-        builder.names[param.name] = Typed(Var(param.name), param.dimension)
+        builder.bind(param.name, param.dimension)
     _read_states_and_ports(builder)
     _read_lets(builder)
     equations, step = _equations(builder)
@@ -172,12 +180,12 @@ def _read_states_and_ports(builder: _Builder) -> None:
         if isinstance(clause, nodes.State):
             state = _state(builder, clause)
             builder.states.append(state)
-            builder.names[clause.name] = Typed(Var(clause.name), state.dimension)
+            builder.bind(clause.name, state.dimension)
     for clause in builder.item.body:
         if isinstance(clause, nodes.Port):
             port = _port(builder, clause)
             builder.ports.append(port)
-            builder.names[clause.name] = Typed(Var(clause.name), port.dimension)
+            builder.bind(clause.name, port.dimension)
 
 
 def _state(builder: _Builder, clause: nodes.State) -> model.State:
@@ -201,6 +209,8 @@ def _state(builder: _Builder, clause: nodes.State) -> model.State:
             expect(typed, declared, clause.value.span, builder.findings, f"state `{clause.name}`")
     if dimension == ANY:
         dimension = ONE
+    if declared is None and dimension is None:
+        builder.unknown.append(clause.name)
     # after an error in its initial value a state's unit is unknown, and plain is as good a guess as any
     return model.State(clause.name, declared or dimension or ONE, init, carry, name_span(clause))
 
@@ -217,6 +227,8 @@ def _port(builder: _Builder, clause: nodes.Port) -> model.Port:
         )
         typed = resolve(clause.default, params_only)
         default = typed.expr
+        if dimension is None and typed.dimension is None:
+            builder.unknown.append(clause.name)
         if dimension is not None:
             expect(typed, dimension, clause.default.span, builder.findings, f"`{clause.name}`")
         elif typed.dimension not in (None, ANY):
@@ -234,14 +246,19 @@ def _read_lets(builder: _Builder) -> None:
 def _equations(builder: _Builder) -> tuple[tuple[model.Update, ...], tuple[model.Update, ...]]:
     equations: list[model.Update] = []
     step: list[model.Update] = []
+    for clause in builder.item.body:
+        if isinstance(clause, nodes.Ode):
+            prime = Span(clause.span.source, clause.span.start, clause.span.start + len(clause.name) + 1)
+            if builder.state(clause.name, prime, "this is the derivative of") is None:
+                builder.names.setdefault(clause.name, POISON)  # its uses are no further errors
     scope = builder.scope({"spike": Typed(Var(BEFORE), ONE)})
     for clause in builder.item.body:
         if isinstance(clause, nodes.Ode):
-            state = builder.state(clause.name, clause.span, "this is the derivative of")
+            state = next((s for s in builder.states if s.name == clause.name), None)
             typed = resolve(clause.value, scope)
             if state is None:
                 continue
-            rate = state.dimension / TIME
+            rate = None if state.name in builder.unknown else state.dimension / TIME
             expect(typed, rate, clause.value.span, builder.findings, f"the derivative of `{state.name}`")
             if any(e.target == clause.name for e in equations):
                 builder.findings.add(
@@ -275,7 +292,9 @@ def _block(
         typed = resolve(assign.value, scope)
         if state is None:
             continue
-        wanted = ONE if assign.op in ("*=", "/=") else state.dimension
+        wanted = None if state.name in builder.unknown else state.dimension
+        if assign.op in ("*=", "/="):
+            wanted = ONE
         expect(typed, wanted, assign.value.span, builder.findings, f"what {what} gives `{state.name}`")
         value = typed.expr
         if assign.op != "=":
@@ -297,11 +316,17 @@ def _jumps(builder: _Builder) -> tuple[tuple[model.Update, ...], tuple[model.Upd
             continue
         port = ports.get(clause.event)
         if port is None or port.kind != "event":
+            if port is None and clause.event in builder.spans:
+                what = "which is no port"
+            else:
+                what = "which is not declared" if port is None else "which is an `input`, and a jump needs an `event`"
+            events = [p.name for p in builder.ports if p.kind == "event"]
+            known = None if port is not None or clause.event in builder.spans else did_you_mean(clause.event, events)
             builder.findings.add(
                 Code.UNKNOWN_NAME if port is None else Code.WRONG_KIND,
-                clause.span,
-                f"`on {clause.event}`: " + ("no such port" if port is None else "a jump needs an `event` port"),
-                help=did_you_mean(clause.event, ports) if port is None else f"declare `event {clause.event}`",
+                Span(clause.span.source, clause.span.start, clause.span.start + len(f"on {clause.event}")),
+                f"`on` names `{clause.event}`, {what}",
+                help=known or f"declare `event {clause.event}`",
             )
             continue
         scope = builder.scope()
@@ -379,7 +404,7 @@ def _condition(
     if not (isinstance(expr, Apply) and expr.fn in _TURNED):
         builder.findings.add(
             Code.BAD_CONDITION, when.span, "a spike condition is one comparison by >=, >, <= or <",
-            help="write `spike when v >= theta { … }`; a second condition is a second `spike` block",
+            help="write `spike when v >= theta { … }`; a second condition stands in a `spike` block of its own",
         )  # fmt: skip
         return None, None
     left, right = expr.args

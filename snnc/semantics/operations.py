@@ -250,7 +250,7 @@ def _delay(instance: nodes.Instance, bound: dict[str, nodes.Arg], dt: float, sco
         return None
     node = _required(instance, bound, "time", scope)
     time = constant(resolve_as(node, TIME, scope, "a delay"), {"dt": dt})
-    if time is None or not 0 <= time:
+    if time is None or not time >= 0:
         scope.findings.add(
             Code.BAD_VALUE, node.span, "a delay is a fixed time of at least 0", help="as in `delay(3 ms)`"
         )

@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass, field
 
 from snnc import model
-from snnc.diagnostics import Code, Findings, did_you_mean
+from snnc.diagnostics import Code, Findings, Label, did_you_mean
 from snnc.expr import Expr, Num, Var
 from snnc.semantics.expressions import ANY, Scope, Typed, bind_arguments, constant, expect, resolve, resolve_as
 from snnc.semantics.modules import Module, name_span
+from snnc.source import Span
 from snnc.syntax import nodes
 from snnc.units import DIMENSIONS, ONE, TIME, Dimension, unit_name
 
@@ -64,7 +65,9 @@ class _Params:
     dt: float | None
     findings: Findings
     where: str
+    span: Span | None  # of the instance
     done: dict[str, model.Param] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)  # whose unit is not known after an error
     open: list[str] = field(default_factory=list)
 
     def resolve(self, name: str) -> model.Param:
@@ -75,6 +78,7 @@ class _Params:
             self.findings.add(
                 Code.CYCLE, clause.span, f"the default of `{name}` depends on itself", help="give one of them a number"
             )
+            self.unknown.append(name)
             return model.Param(name, ONE, Num(1.0), None, "layer", False, clause.doc, clause.span)
         self.open.append(name)
         self.done[name] = self._one(clause)
@@ -85,13 +89,17 @@ class _Params:
         name, arg = clause.name, self.overrides.get(clause.name)
         own = self._scope(clause)
         value, dimension = self._value(clause, own)
+        if clause.value is None and arg is not None and not arg.drawn:
+            dimension = resolve(arg.value, self.use).dimension
         declared = declared_dimension(clause.type, self.findings)
         if declared is not None and dimension is not None and clause.value is not None and not clause.drawn:
             expect(Typed(Num(0.0), dimension), declared, clause.value.span, self.findings, f"`{name}`")
+        if declared is None and dimension is None:
+            self.unknown.append(name)
         dimension = declared or (ONE if dimension in (ANY, None) else dimension) or ONE
         mods = {mod.kind: (mod, own) for mod in clause.mods}
         if arg is not None:
-            value = self._override(name, arg, dimension)
+            value = self._override(name, arg, None if name in self.unknown else dimension)
             mods.update({mod.kind: (mod, self.use) for mod in arg.mods})
         for kind, (mod, _) in mods.items():
             if kind == "carry":
@@ -115,15 +123,16 @@ class _Params:
         for used in _names_in(clause):
             if used in self.clauses:
                 other = self.resolve(used)
-                names[used] = Typed(Var(used), other.dimension)
+                names[used] = Typed(Var(used), None if used in self.unknown else other.dimension)
         return Scope(names, self.home, self.findings, self.where)
 
     def _value(self, clause: nodes.Param, scope: Scope) -> tuple[Expr | model.Drawn, Dimension | None]:
         if clause.value is None:
-            if clause.name not in self.overrides:
+            if clause.name not in self.overrides and self.span is not None:
                 self.findings.add(
-                    Code.MISSING_ARGUMENT, clause.span, f"`{clause.name}` has no default and is not given",
-                    help=f"write `{clause.name} = …` where the neuron is used",
+                    Code.MISSING_ARGUMENT, self.span, f"`{clause.name}` has no default and is not given",
+                    help=f"write `{clause.name} = …` in the brackets",
+                    labels=(Label(name_span(clause), "the parameter"),),
                 )  # fmt: skip
             return Num(1.0), None
         if clause.drawn:
@@ -131,11 +140,11 @@ class _Params:
         typed = resolve(clause.value, scope)
         return typed.expr, typed.dimension
 
-    def _override(self, name: str, arg: nodes.Arg, dimension: Dimension) -> Expr | model.Drawn:
+    def _override(self, name: str, arg: nodes.Arg, dimension: Dimension | None) -> Expr | model.Drawn:
         if not arg.drawn:
             return resolve_as(arg.value, dimension, self.use, f"`{name}`")
         drawn, found = resolve_drawn(arg.value, self.use, f"`{name}`")
-        if found is not None:
+        if found is not None and dimension is not None:
             expect(Typed(Num(0.0), found), dimension, arg.value.span, self.findings, f"`{name}`")
         return drawn
 
@@ -162,23 +171,27 @@ class _Params:
             number = constant(expr, {"dt": self.dt if self.dt is not None else 1.0})
             if number is None:
                 self.findings.add(
-                    Code.BAD_STAGE, bound.span, "the ends of an interval are fixed numbers", help="write a number"
-                )
-                number = math.inf
+                    Code.BAD_STAGE, bound.span, "the ends of an interval are fixed numbers, and this is none",
+                    help="write a number",
+                )  # fmt: skip
+                return None
             bounds.append(number)
         low, high = bounds
         if not low < high:
-            self.findings.add(Code.BAD_VALUE, mod.span, "this interval is empty", help="write the smaller end first")
+            self.findings.add(
+                Code.BAD_VALUE, mod.span, "there is no number in this interval", help="write the smaller end first"
+            )
             return None
         if isinstance(value, model.Drawn):
             return model.Interval(low, high, via)
         start = constant(value, {"dt": self.dt if self.dt is not None else 1.0})
         if start is not None and not low < start < high and not (via == "clip" and low <= start <= high):
-            unit = unit_name(dimension)
+            unit = "" if dimension == ONE else f" {unit_name(dimension)}"
             self.findings.add(
                 Code.OUT_OF_INTERVAL, self.overrides[name].span if name in self.overrides else mod.span,
-                f"`{name}` = {start:g} {unit} lies outside its interval ({low:g}, {high:g}) {unit}".replace(" 1", ""),
-                help="change the value or give the instance another interval: `… in (lo, hi)`",
+                f"`{name}` = {start:g}{unit} lies outside its interval, {low:g} to {high:g}{unit}",
+                help="change the value, or the interval: `… in (lo, hi)`",
+                labels=(Label(mod.span, "the interval"),) if name in self.overrides else (),
             )  # fmt: skip
         return model.Interval(low, high, via)
 
@@ -224,13 +237,17 @@ def resolve_params(
     use: Scope,
     dt: float | None,
     findings: Findings,
-) -> tuple[model.Param, ...]:
-    """Return the parameters of `item` in an order in which each reads only earlier ones."""
+    span: Span | None = None,
+) -> tuple[tuple[model.Param, ...], tuple[str, ...]]:
+    """Return the parameters of `item` in an order in which each reads only earlier ones, and those of unknown unit.
+
+    `span` is that of the instance; without one (a neuron on its own) a parameter needs no value.
+    """
     clauses = {clause.name: clause for clause in item.body if isinstance(clause, nodes.Param)}
-    params = _Params(clauses, home, overrides, use, dt, findings, f"in neuron `{item.name}`")
+    params = _Params(clauses, home, overrides, use, dt, findings, f"in neuron `{item.name}`", span)
     for name in clauses:
         params.resolve(name)
-    return tuple(params.done.values())
+    return tuple(params.done.values()), tuple(params.unknown)
 
 
 def parameter_values(params: tuple[model.Param, ...], dt: float) -> dict[str, float]:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from snnc import model
-from snnc.diagnostics import Code, Findings, did_you_mean
-from snnc.expr import Apply
+from snnc.diagnostics import Code, Findings, Label, did_you_mean
+from snnc.expr import Apply, Var, walk
 from snnc.semantics.data_sets import Pipeline, resolve_data
 from snnc.semantics.expressions import Scope
 from snnc.semantics.fields import match_fields, needs_encoder
@@ -22,7 +22,7 @@ from snnc.semantics.recipe_settings import (
     read_select,
     read_start,
 )
-from snnc.semantics.tensors import Tensors, resolve_tensor, signal_names
+from snnc.semantics.tensors import Tensors, resolve_tensor, signal_names, tensor_type
 from snnc.syntax import nodes
 from snnc.units import ONE
 
@@ -51,10 +51,18 @@ def resolve_recipe(
         )
         return None
     pipeline = resolve_data(found[0], found[1], network.dt, findings)
+    optimizer = resolve_optimizer(settings["optimizer"], scope) if "optimizer" in settings else default_optimizer()
+    truncate = read_learn(settings, scope, network, findings)
+    freeze = read_freeze(settings, network, findings)
+    start = read_start(settings, home, findings)
+    read_precision(settings, findings)
+    check_groups(optimizer, item, network, findings)
+    numbers = _numbers(settings, scope)
     if pipeline is None:
         return None
+    before = len(findings.errors)
     steps = _check_inputs(network, pipeline, item, findings)
-    if findings.errors:
+    if len(findings.errors) > before:
         return None
     tensors = _tensors(item, home, network, pipeline, steps, findings, load_fields)
     loss = _loss(item, settings, tensors, findings)
@@ -66,19 +74,10 @@ def resolve_recipe(
     metrics = tuple(
         term for part in item.body if isinstance(part, nodes.Metric) and (term := _metric(part, tensors)) is not None
     )
-    optimizer = resolve_optimizer(settings["optimizer"], scope) if "optimizer" in settings else default_optimizer()
-    truncate = read_learn(settings, scope, network, findings)
+    _check_terms(tensors, network, pipeline.data, (loss, *penalties, *metrics))
     select = read_select(settings, metrics, pipeline, findings)
-    freeze = read_freeze(settings, network, findings)
-    start = read_start(settings, home, findings)
-    read_precision(settings, findings)
-    check_groups(optimizer, item, network, findings)
     if findings.errors or loss is None:
         return None
-    numbers = {}
-    for key, default, low in (("epochs", 10, 1), ("batch", 128, 1), ("seed", 0, 0)):
-        value = whole(settings[key], scope, f"`{key}`", low) if key in settings else default
-        numbers[key] = default if value is None else value
     return model.Recipe(
         name=item.name,
         network=network.name,
@@ -98,6 +97,14 @@ def resolve_recipe(
         doc=item.doc,
         span=name_span(item),
     )
+
+
+def _numbers(settings: dict[str, nodes.Expr], scope: Scope) -> dict[str, int]:
+    numbers = {}
+    for key, default, low in (("epochs", 10, 1), ("batch", 128, 1), ("seed", 0, 0)):
+        value = whole(settings[key], scope, f"`{key}`", low) if key in settings else default
+        numbers[key] = default if value is None else value
+    return numbers
 
 
 def _settings(item: nodes.Train, findings: Findings) -> dict[str, nodes.Expr]:
@@ -203,6 +210,41 @@ def _parts(expr: nodes.Expr) -> list[nodes.Expr]:
     return [expr, *(part for child in inner for part in _parts(child))]
 
 
+# ---- what the data says about the objective --------------------------------------------------------------
+
+
+def _check_terms(
+    tensors: Tensors, network: model.Network, data: model.DataSet, terms: tuple[model.Term | None, ...]
+) -> None:
+    """Check that there is a logit for each class, and that no window begins after the end of a sample."""
+    classes = next((f.classes for f in data.fields or () if f.name == "label"), None)
+    found = [node for term in terms if term is not None for node in walk(term.value)]
+    outputs = {f"output:{o.name}": o for o in network.outputs}
+    used = [outputs[node.name] for node in found if isinstance(node, Var) and node.name in outputs]
+    for node in (n for n in found if isinstance(n, Apply)):
+        if classes is None or len(node.args) != 2 or node.args[1] != Var("field:label"):
+            continue
+        type_ = tensor_type(node.args[0], tensors, node.span)
+        if type_ is not None and type_.shape and type_.shape[-1] < classes:
+            source = outputs.get(node.args[0].name) if isinstance(node.args[0], Var) else None
+            tensors.findings.add(
+                Code.SHAPE_MISMATCH, node.span,
+                f"`{node.fn}` gets {type_.shape[-1]} values a sample, but `{data.name}` has {classes} classes",
+                help=f"make the layer that it reads of size [{classes}]",
+                labels=() if source is None else (Label(source.span, "read here"),),
+            )  # fmt: skip
+    if tensors.steps is None:
+        return
+    for node in (*found, *(n for output in used for n in walk(output.value))):
+        start = node.attr("start") if isinstance(node, Apply) else None
+        if isinstance(node, Apply) and isinstance(start, float) and start >= tensors.steps:
+            tensors.findings.add(
+                Code.BAD_VALUE, node.span,
+                f"this window begins at {start * tensors.dt:g} ms, and a sample lasts {tensors.steps * tensors.dt:g} ms",
+                help=f"begin it earlier, or make the samples of `{data.name}` longer",
+            )  # fmt: skip
+
+
 # ---- loss, penalties, metrics -----------------------------------------------------
 
 
@@ -220,8 +262,9 @@ def _loss(
 
 def _term(name: str, expr: nodes.Expr, tensors: Tensors) -> model.Term | None:
     """A summand of the objective: one number a sample, or one number."""
+    before = len(tensors.findings.errors)
     value, type_ = resolve_tensor(expr, tensors)
-    if tensors.findings.errors:
+    if len(tensors.findings.errors) > before:
         return None
     if type_.shape:
         tensors.findings.add(
@@ -237,15 +280,19 @@ def _term(name: str, expr: nodes.Expr, tensors: Tensors) -> model.Term | None:
 
 
 def _metric(part: nodes.Metric, tensors: Tensors) -> model.Term | None:
+    before = len(tensors.findings.errors)
     value, type_ = resolve_tensor(part.value, tensors)
-    if tensors.findings.errors:
+    if len(tensors.findings.errors) > before:
         return None
     reserved = part.name in ("loss",) or part.name.startswith(("rate.", "silent.", "grad_norm."))
     if reserved or type_.time or (type_.shape and type_.batch):
         tensors.findings.add(
             Code.RESERVED_NAME if reserved else Code.SHAPE_MISMATCH, part.span,
-            f"`{part.name}` is measured anyway" if reserved else "a metric is one number a sample, or one number",
-            help="choose another name" if reserved else "wrap it: `mean(…)`",
+            f"`{part.name}` is measured anyway" if reserved
+            else f"a metric is one number a sample, and this is {'one for every step' if type_.time else list(type_.shape)}",
+            help="choose another name" if reserved
+            else "reduce the steps first, as in `accuracy(mean_over_time(out.v), label)`" if type_.time
+            else "wrap it: `mean(…)`",
         )  # fmt: skip
         return None
     return model.Term(part.name, value, type_, part.value.span.text, part.span)

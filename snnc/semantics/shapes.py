@@ -36,7 +36,7 @@ def infer_shapes(e: Elaboration) -> None:
             what = f"layer `{name}`" if op is None else f"`{op.spec.name}`"
             e.findings.add(
                 Code.UNKNOWN_SHAPE, e.places[name], f"the size of {what} does not follow from anything",
-                help="write it: " + ("`LIF[100]()`" if op is None else f"`{op.spec.name}(100)`"),
+                help="write it: " + (f"`{e.layers[name].neuron.name}[100](…)`" if op is None else f"`{op.spec.name}(100)`"),
             )  # fmt: skip
             return
     for layer in e.layers.values():
@@ -48,10 +48,13 @@ def infer_shapes(e: Elaboration) -> None:
         assert before is not None
         expected = op.spec.shape(before, op.size)
         if expected is not None and expected != op.shape:
-            _mismatch(e, op.instance.span, op.shape, e.places[op.source.node], before)
+            _mismatch(
+                e, e.places[op.source.node], before, op.instance.span, op.shape, "this is", f"`{op.spec.name}` needs here"
+            )
         if op.spec.name == "dense" and op.shape is not None and before[-1] * op.shape[-1] > MAX_UNITS:
             e.findings.add(
-                Code.TOO_BIG, op.instance.span, f"this product has {before[-1] * op.shape[-1]:.3g} weights",
+                Code.TOO_BIG, op.instance.span, f"this product has {before[-1] * op.shape[-1]:.3g} weights, "
+                f"and more than {MAX_UNITS:.3g} cannot be held",
                 help="is this the size that was meant?",
             )  # fmt: skip
 
@@ -76,14 +79,16 @@ def _asked_shape(e: Elaboration, readers: list[str]) -> Shape | None:
 def _check_edge(e: Elaboration, layer: PendingLayer, port: str, signal: model.Signal) -> None:
     shape = e.shape_of(signal.node)
     if shape != layer.shape:
-        _mismatch(e, e.places[signal.node], shape, layer.span, layer.shape, f"`{layer.name}.{port}`")
+        what = e.ops[signal.node].spec.name if signal.node in e.ops else signal.node
+        _mismatch(e, e.places[signal.node], shape, layer.span, layer.shape, f"`{what}` gives", f"`{layer.name}`")
 
 
 def _mismatch(
-    e: Elaboration, place: Span, shape: Shape | None, other: Span, wanted: Shape | None, what: str = "this"
+    e: Elaboration, place: Span, shape: Shape | None, other: Span, wanted: Shape | None, gives: str, needs: str
 ) -> None:
+    needs += "" if needs.endswith("here") else " has"
     e.findings.add(
-        Code.SHAPE_MISMATCH, place, f"{list(shape or ())} arrives where {what} has {list(wanted or ())}",
+        Code.SHAPE_MISMATCH, place, f"{gives} {list(shape or ())}, but {needs} {list(wanted or ())}",
         note=f"{list(shape or ())}",
         labels=(Label(other, f"{list(wanted or ())}"),),
         help="make both sizes equal, or put a `dense()` between them; `flatten()` joins axes",

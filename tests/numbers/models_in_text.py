@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from snnc.emit.names import field_name
 from snnc.harness.load_module import load_module
 from snnc.interp import run_network
 from snnc.pipeline import Compiled, choose, compile_entry, load
@@ -28,17 +29,14 @@ class Model:
 
     def inputs(self, **sequences):
         """Return `Inputs` from arrays [T, B, ...]."""
-        return self.module.Inputs(**{self._field(k): jnp.asarray(v) for k, v in sequences.items()})
-
-    def _field(self, name: str) -> str:
-        return name if name in self.module.Inputs._fields else f"{name}_"
+        return self.module.Inputs(**{field_name(k): jnp.asarray(v) for k, v in sequences.items()})
 
     def named(self, signals: Any) -> Signals:
         """Return the signals of layers by dotted name."""
         found = {}
         for name in self.module.SIGNALS:
             layer, _, rest = name.partition(".")
-            found[name] = np.asarray(getattr(getattr(signals, layer), rest.replace(".", "_")))
+            found[name] = np.asarray(getattr(getattr(signals, field_name(layer)), field_name(rest.replace(".", "_"))))
         return found
 
     def run(self, *, key=None, train=False, params=None, **sequences) -> Signals:

@@ -1,1 +1,4 @@
-"""JAX functions whose source text is pasted into emitted files. The compiler reads them and never imports them."""
+"""JAX functions whose source text is pasted into emitted files.
+
+The compiler reads them and never imports them.
+"""

@@ -1,4 +1,7 @@
-"""Products, delays and time loops over whole sequences [T, B, ...]; T is 1 for a value held over all steps."""
+"""Products, delays and time loops over whole sequences [T, B, ...].
+
+T is 1 for a value held over all steps.
+"""
 
 from collections.abc import Callable
 from typing import Any

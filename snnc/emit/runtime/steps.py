@@ -1,4 +1,4 @@
-"""The primitives of a time step: reset, emission, escape noise, safe branches, integration methods."""
+"""The primitives of a time step: reset, emission, noise, safe branches, integration."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,0 +1,129 @@
+"""The state of an emitted network as text: how it starts and what becomes of it in a step."""
+
+from __future__ import annotations
+
+from snnc import model
+from snnc.emit.names import field_name, identifier, stream_number
+from snnc.emit.neuron_view import FieldView, LineView, draws_states, neuron_view, place
+from snnc.emit.node_lines import weight_texts
+from snnc.emit.readouts import fold_slots
+from snnc.emit.tensor_text import FoldUse
+from snnc.ops.memory import Delay, Dropout
+from snnc.ops.tensor_functions import TENSOR_FUNCTIONS
+from snnc.plan import StepPlan
+
+
+def state_starts(plan: StepPlan, folds: tuple[FoldUse, ...]) -> tuple[tuple[LineView, ...], tuple[FieldView, ...]]:
+    """Return the lines of `init_state` and the fields of `State`."""
+    lines: list[LineView] = []
+    fields: list[FieldView] = []
+    for node in plan.network.nodes:
+        name = identifier(node.name)
+        if isinstance(node, model.Layer):
+            body = plan.body(node.name)
+            view = neuron_view(body)
+            args = [f"c.{field_name(node.name)}", f"(batch, {', '.join(map(str, node.shape))})"]
+            if draws_states(body):
+                args += ["keys", str(stream_number(node.name))]
+            text = f"{view.function}_start({', '.join(args)})"
+            carried = [slot.name for slot in body.slots if slot.carry]
+            if carried:
+                values = ", ".join(
+                    f"{field_name(s)}=jnp.broadcast_to(buffers.{identifier(f'{node.name}.{s}')}, "
+                    f"(batch, {', '.join(map(str, node.shape))}))"
+                    for s in carried
+                )
+                text += f"._replace({values})"
+            fields.append(FieldView(field_name(node.name), f"{view.name}State"))
+            lines.append(LineView("", f"{start_name(field_name(node.name))} = {text}"))
+        elif isinstance(node, model.OpNode) and isinstance(node.op, Delay) and node.op.steps > 0:
+            shape = ", ".join(map(str, (node.op.steps, "batch", *node.shape)))
+            value = _initial_value(node.sources[0], plan)
+            start = f"jnp.zeros(({shape}))" if value is None else f"jnp.broadcast_to({value}, ({shape}))"
+            fields.append(FieldView(name, f"Array  # the last {node.op.steps} steps  ({place(node.span)})"))
+            lines.append(LineView("", f"{start_name(name)} = {start}"))
+        elif isinstance(node, model.OpNode) and isinstance(node.op, Dropout):
+            fields.append(FieldView(name, f"Array  # one mask a sample  ({place(node.span)})"))
+            mask = f"dropout_mask(keys, {stream_number(node.name)}, {node.op.rate!r}, {node.shape!r}, train)"
+            lines.append(LineView("", f"{start_name(name)} = {mask}"))
+    for fold in folds:
+        function = TENSOR_FUNCTIONS[fold.expr.fn].fold
+        assert function is not None
+        shape = ", ".join(map(str, ("batch", *fold.type.shape)))
+        like = f"jnp.zeros(({shape}{',' if not fold.type.shape else ''}))"
+        for slot, init in zip(fold_slots(fold), function.init, strict=True):
+            fields.append(FieldView(slot, f"Array  # {fold.expr.fn} so far"))
+            lines.append(LineView("", f"{start_name(slot)} = {init.format(like=like)}"))
+    if _uses_state_key(plan):
+        fields.append(FieldView("key", "Array  # one key a sample"))
+        lines.append(LineView("", f"{start_name('key')} = keys"))
+    fields.append(FieldView("n", "Array  # steps done"))
+    lines.append(LineView("", f"{start_name('n')} = jnp.zeros((), jnp.int32)"))
+    return tuple(lines), tuple(fields)
+
+
+def start_name(name: str) -> str:
+    return f"{name}_start"
+
+
+def _initial_value(signal: model.Signal, plan: StepPlan) -> str | None:
+    """Return the text of a signal before the first step; None if it is 0."""
+    node = plan.network.node(signal.node)
+    if isinstance(node, model.Input) or signal.name == "spike":
+        return None
+    if isinstance(node, model.Layer):
+        slot = next((s for s in plan.body(node.name).slots if s.name == signal.name), None)
+        if slot is None:
+            return None
+        zero = slot.init.value == 0.0 if hasattr(slot.init, "value") else False
+        return None if zero else f"{start_name(field_name(node.name))}.{field_name(slot.name)}"
+    before = _initial_value(node.sources[0], plan)
+    if before is None and not any(w.name == "b" for w in node.op.weights()):
+        return None
+    if isinstance(node.op, Delay):
+        return before
+    shape = ", ".join(map(str, ("batch", *node.in_shapes[0])))
+    text = before or f"jnp.zeros(({shape}))"
+    weights = weight_texts(node)
+    if isinstance(node.op, Dropout):
+        weights = {"mask": start_name(identifier(node.name))}
+    return node.op.text(text, weights)
+
+
+def step_states(plan: StepPlan) -> dict[str, str]:
+    names = {layer.name: f"state.{field_name(layer.name)}" for layer in plan.network.layers}
+    return names | {op.name: f"state.{identifier(op.name)}" for op in plan.network.operations}
+
+
+def next_state(field: str, plan: StepPlan, folds: tuple[FoldUse, ...]) -> str:
+    """Return the text of a field of the next state."""
+    for layer in plan.network.layers:
+        if field_name(layer.name) == field:
+            return f"{identifier(layer.name)}_state"
+    for op in plan.network.operations:
+        if identifier(op.name) == field:
+            return f"{field}_ring" if isinstance(op.op, Delay) else f"state.{field}"
+    if any(field in fold_slots(fold) for fold in folds):
+        return field
+    return "state.n + 1" if field == "n" else f"state.{field}"
+
+
+def _uses_state_key(plan: StepPlan) -> bool:
+    return any(body.random for _, body in plan.bodies)
+
+
+def uses_keys(plan: StepPlan) -> bool:
+    drawn = any(draws_states(body) for _, body in plan.bodies)
+    return drawn or _uses_state_key(plan) or any(isinstance(o.op, Dropout) for o in plan.network.operations)
+
+
+def buffer_update(plan: StepPlan) -> str:
+    """Carried states go on from the mean over the batch, without gradient."""
+    parts = []
+    for layer in plan.network.layers:
+        for slot in plan.body(layer.name).slots:
+            if slot.carry:
+                value = f"{identifier(layer.name)}_state.{field_name(slot.name)}"
+                name = identifier(f"{layer.name}.{slot.name}")
+                parts.append(f"{name}=carried({value}, weight)")
+    return ", ".join(parts)
