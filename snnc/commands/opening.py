@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OpenModel:
-    """A compiled entry of a file; `run_name` names its run folder."""
+    """A compiled entry of a file; `run_name` names its run folder, `start_name` that of the recipe it starts from."""
 
     compiled: Compiled
     run_name: str
+    start_name: str | None
 
 
 def open_model(
@@ -39,5 +40,10 @@ def open_model(
     compiled = pipeline.compile_entry(program, entry, settings, data_dir)
     show_findings(dict.fromkeys((*program.warnings, *compiled.warnings)))
     chosen = entry.recipe if len(program.recipes) > 1 else entry.network if len(program.networks) > 1 else None
-    run_name = file.stem if chosen is None else f"{file.stem}-{chosen}"
-    return OpenModel(compiled, run_name)
+    start = None if compiled.recipe is None else compiled.recipe.start
+    return OpenModel(compiled, _run_name(file, chosen), None if start is None else _run_name(file, start))
+
+
+def _run_name(file: Path, chosen: str | None) -> str:
+    """Return the name of a run folder: that of the file, and of the recipe or network where the file has several."""
+    return file.stem if chosen is None else f"{file.stem}-{chosen}"

@@ -58,6 +58,9 @@ class PlainProgress:
     def stage(self, text: str) -> None:
         pass
 
+    def note(self, text: str) -> None:
+        say(text)
+
 
 class LiveProgress:
     """One line an epoch above a bar with samples/s, loss and metrics of the running one."""
@@ -94,6 +97,9 @@ class LiveProgress:
     def stage(self, text: str) -> None:
         self._bar.update(self._task, description=f"{text} …", total=None, state="")
         self._bar.refresh()
+
+    def note(self, text: str) -> None:
+        self._bar.console.print(text, markup=False)
 
     def _show(self, done: int, state: str) -> None:
         assert self._plan is not None

@@ -20,7 +20,10 @@ def train(
     seed: Seed = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Batch size, instead of the recipe's.")] = None,
     data_dir: DataDir = None,
-    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Run folder; runs/NAME where not given.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Run folder; where not given, runs/FILE, or runs/FILE-NAME of several."),
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Start from these weights (.safetensors).", exists=True, dir_okay=False)
     ] = None,
@@ -31,6 +34,7 @@ def train(
     """Train a recipe, and evaluate its selected weights on the test split.
 
     The run folder gets model.py, metrics.jsonl, weights.safetensors, result.json and plots.
+    A recipe with `start = OTHER` begins with the selected weights in the run folder of OTHER.
     With --json, the last line of stdout is one JSON object with the final metrics.
     """
     with findings_as_json(as_json):
@@ -54,6 +58,7 @@ def train(
             seed=seed,
             overrides=overrides,
             weights=weights,
+            start=model.start_name and Path("runs") / model.start_name,
             plots=not no_plots,
         )
         try:

@@ -10,7 +10,9 @@ from typing import Any, Final, Literal
 from snnc.diagnostics import Code, did_you_mean, fail
 from snnc.source import Span
 
-Kind = Literal["path", "path_or_none", "int", "int_or_none", "float", "seed", "fraction_or_none", "column"]
+Kind = Literal[
+    "path", "path_or_none", "int", "int_or_none", "float", "seed", "fraction_or_none", "split_or_none", "column"
+]  # fmt: skip
 REQUIRED: Final = object()
 MAX_SEED = 2**32 - 1
 _MAX_COUNT = 2**31 - 1
@@ -20,7 +22,8 @@ _MAX_COUNT = 2**31 - 1
 class Argument:
     """One argument, by name or in its position; `default` is `REQUIRED` where there is none.
 
-    `minimum` and `maximum` bound the kinds `int`, `int_or_none`, `float` and `seed`. A `column` is a name or a number.
+    `minimum` and `maximum` bound the kinds `int`, `int_or_none`, `float` and `seed`. A `column` is a name or a number. A
+    `split` is a fraction of the samples or a further file.
     """
 
     name: str
@@ -76,6 +79,10 @@ def _check(source: str, argument: Argument, value: object, span: Span) -> object
             if number is not None and 0 <= number < 1:
                 return float(number)
             wanted = "a fraction, at least 0 and below 1"
+        case "split_or_none":
+            if isinstance(value, str) or (number is not None and 0 <= number < 1):
+                return value if isinstance(value, str) else float(number or 0.0)
+            wanted = "a fraction, at least 0 and below 1, or the name of a further file in quotes"
         case "column":
             if isinstance(value, str):
                 return value

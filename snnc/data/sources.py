@@ -12,13 +12,14 @@ import numpy as np
 from snnc.data import csv, digits, idx, npz, randman, yinyang
 from snnc.data.arguments import MAX_SEED, Argument, check_arguments
 from snnc.data.files import LoadContext
-from snnc.data.record import PART_CODES, DataSet, FieldInfo, Part
+from snnc.data.record import PART_CODES, DataSet, FieldInfo, Part, join_parts
 from snnc.data.splits import split_samples
 from snnc.diagnostics import Code, fail
 from snnc.source import Span
 
 SEED = Argument("seed", "seed", 0, minimum=0, maximum=MAX_SEED)
 FRACTIONS = (Argument("val", "fraction_or_none", None), Argument("test", "fraction_or_none", None))
+FURTHER = (Argument("val", "split_or_none", None), Argument("test", "split_or_none", None))
 LIMIT = Argument("limit", "int_or_none", None)
 
 
@@ -63,6 +64,25 @@ def divide_samples(data: DataSet, val: float | None, test: float | None, seed: i
     return DataSet(data.fields, split)
 
 
+def add_parts(data: DataSet, further: Mapping[Part, DataSet], span: Span, origin: str) -> DataSet:
+    """Return `data`, all of it for training, with further sets as its other splits.
+
+    Raises:
+        CompileError: E0607 if `data` is already split, E0605 if the fields of the sets differ.
+    """
+    if data.split is not None and data.split.any():
+        message = f"`{origin}` brings a split along, and a further file is given for another"
+        raise fail(
+            Code.BAD_SETTING, span, message, help="leave the further file out, or store the training samples alone"
+        )
+    for part, other in further.items():
+        if set(other.fields) != set(data.fields):
+            names = ", ".join(sorted(set(other.fields) ^ set(data.fields)))
+            message = f"the files for train and {part} differ in their fields: {names}"
+            raise fail(Code.BAD_DATA, span, message, help="store the same fields in both")
+    return join_parts({"train": data, **further}, span, origin)
+
+
 def keep_first(data: DataSet, limit: int | None) -> DataSet:
     """Return the first `limit` samples of each split."""
     if limit is None:
@@ -86,11 +106,18 @@ def _source(
 
     def load(context: LoadContext, given: dict[str, object]) -> DataSet:
         values = check_arguments(name, signature, given, context.span)
-        data = read(context, **{argument.name: values[argument.name] for argument in own})
+        arguments = {argument.name: values[argument.name] for argument in own}
+        data = read(context, **arguments)
+        further: dict[Part, DataSet] = {}
+        for part in PARTS:
+            if isinstance(values.get(part), str):
+                further[part] = read(context, **{**arguments, "path": values.pop(part)})
+        if further:
+            data = add_parts(data, further, context.span, name)
         if LIMIT in shared:
             data = keep_first(data, values["limit"])
-        if set(FRACTIONS) <= set(shared):
-            data = divide_samples(data, values["val"], values["test"], values["seed"], context.span)
+        if {"val", "test"} <= {argument.name for argument in shared}:
+            data = divide_samples(data, values.get("val"), values.get("test"), values["seed"], context.span)
         return data
 
     def describe(given: dict[str, object]) -> tuple[FieldInfo, ...] | None:
@@ -99,7 +126,8 @@ def _source(
     return SourceSpec(name, signature, load, describe, doc)
 
 
-_FILES = (*FRACTIONS, SEED, LIMIT)
+_FILES = (*FURTHER, SEED, LIMIT)
+PARTS: tuple[Part, ...] = ("val", "test")
 
 SOURCES: Mapping[str, SourceSpec] = MappingProxyType(
     {
@@ -159,7 +187,7 @@ SOURCES: Mapping[str, SourceSpec] = MappingProxyType(
                     Argument("test_images", "path_or_none", None),
                     Argument("test_labels", "path_or_none", None),
                 ),
-                shared=_FILES,
+                shared=(*FRACTIONS, SEED, LIMIT),
             ),
             _source(
                 "csv",

@@ -83,7 +83,7 @@ def _initial_value(signal: model.Signal, plan: StepPlan) -> str | None:
     if isinstance(node.op, Delay):
         return before
     shape = ", ".join(map(str, ("batch", *node.in_shapes[0])))
-    text = before or f"jnp.zeros(({shape}))"
+    text = f"({before})" if before else f"jnp.zeros(({shape}))"  # `scale` and `dropout` multiply it
     weights = weight_texts(node)
     if isinstance(node.op, Dropout):
         weights = {"mask": start_name(identifier(node.name))}

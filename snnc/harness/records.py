@@ -12,7 +12,10 @@ from snnc.harness.run_folder import plain
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
-    """What the command line says about a run; None means: as the recipe says."""
+    """What the command line says about a run; None means: as the recipe says.
+
+    `start` is the run folder of the recipe that this one starts from; `weights` take its place.
+    """
 
     source: Path
     folder: Path
@@ -22,6 +25,7 @@ class TrainOptions:
     seed: int | None = None
     overrides: tuple[tuple[str, str], ...] = ()
     weights: Path | None = None
+    start: Path | None = None
     plots: bool = True
 
 
@@ -83,3 +87,4 @@ class Reporter(Protocol):
     def update(self, samples_done: int, metrics: Mapping[str, Any]) -> None: ...
     def epoch(self, record: EpochRecord) -> None: ...
     def stage(self, text: str) -> None: ...
+    def note(self, text: str) -> None: ...

@@ -15,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 
 import snnc
-from snnc.diagnostics import CompileError
+from snnc.diagnostics import Code, CompileError, fail
 from snnc.harness.datasets import load_parts, require_recipe, sample_count
 from snnc.harness.divergence import FiniteWatch, check_epoch
 from snnc.harness.emitted import Epoch, Fields, TrainableModule
@@ -23,7 +23,7 @@ from snnc.harness.files import write_atomically
 from snnc.harness.load_module import load_module
 from snnc.harness.records import EpochRecord, Reporter, RunPlan, TrainOptions, TrainResult
 from snnc.harness.run_folder import RunFolder
-from snnc.harness.weights import load_weights, save_weights
+from snnc.harness.weights import load_matching, load_weights, save_weights
 from snnc.pipeline import Compiled
 from snnc.source import Span
 
@@ -50,11 +50,14 @@ def train(compiled: Compiled, options: TrainOptions, report: Reporter) -> TrainR
         batch=options.batch or module.BATCH,
         seed=module.SEED if options.seed is None else options.seed,
     )
-    state = run.state_from(options.weights, parts) if options.weights else None
+    start = options.weights or _weights_of(compiled, options)
+    state, told = run.state_from(start, parts, whole=options.weights is not None) if start else (None, "")
     folder.start()
     plan = run.plan(parts)
-    _write_config(folder, plan, options, run)
+    _write_config(folder, plan, options, run, start)
     report.start(plan)
+    if told:
+        report.note(told)
     try:
         run.fit(parts, state)
     except CompileError:
@@ -128,15 +131,24 @@ class _Run:
             folder=self.folder.path,
         )
 
-    def state_from(self, weights: Path, parts: Mapping[str, Fields]) -> Any:
-        """Return a training state before its first epoch that starts from saved weights, with a fresh optimiser."""
+    def state_from(self, weights: Path, parts: Mapping[str, Fields], whole: bool) -> tuple[Any, str]:
+        """Return a training state before its first epoch with saved weights and a fresh optimiser, and words about it.
+
+        Without `whole`, only parameters that match by name and shape are taken.
+        """
         import jax
 
-        params, buffers = jax.tree.map(jax.numpy.asarray, load_weights(weights, self.module))
         updates = -(-sample_count(parts["train"]) // self.batch)
         fresh = self.module.init_train_state(self.seed, updates, self.epochs)
+        left: tuple[str, ...] = ()
+        if whole:
+            params, buffers = load_weights(weights, self.module)
+        else:
+            params, buffers, left = load_matching(weights, self.module, fresh.params, fresh.buffers)
+        params, buffers = jax.tree.map(jax.numpy.asarray, (params, buffers))
         optimizer_state = self.module.optimizer(updates, self.epochs).init(params)
-        return fresh._replace(params=params, buffers=buffers, opt_state=optimizer_state)
+        told = f"starts from {weights}" + (f"; fresh: {', '.join(left)}" if left else "")
+        return fresh._replace(params=params, buffers=buffers, opt_state=optimizer_state), told
 
     def fit(self, parts: Mapping[str, Fields], state: Any) -> None:
         """Run all epochs; after each one the log and, if it was selected, the weights are on disk."""
@@ -196,11 +208,27 @@ class _Run:
         return self.module.evaluate(params, buffers, parts[part], batch=self.batch, seed=self.seed)
 
 
+def _weights_of(compiled: Compiled, options: TrainOptions) -> Path | None:
+    """Return the weights that `start = OTHER` of the recipe means, None without one; E0608 if OTHER was not trained."""
+    recipe = compiled.recipe
+    if recipe is None or recipe.start is None or options.start is None:
+        return None
+    weights = RunFolder(options.start).weights
+    if not weights.is_file():
+        raise fail(
+            Code.BAD_WEIGHTS,
+            recipe.span,
+            f"`{recipe.name}` starts from `{recipe.start}`, which has no weights yet: there is no {weights}",
+            help=f"run `snnc train {options.source} {recipe.start}` first, or give weights by `--weights FILE`",
+        )
+    return weights
+
+
 def _on_host(values: Any) -> Any:
     return type(values)(*(np.array(value) for value in values))
 
 
-def _write_config(folder: RunFolder, plan: RunPlan, options: TrainOptions, run: _Run) -> None:
+def _write_config(folder: RunFolder, plan: RunPlan, options: TrainOptions, run: _Run, start: Path | None) -> None:
     """Keep what is needed to run again: the settings, the versions, the device, and the text beside them."""
     import platform
     from importlib.metadata import version
@@ -217,7 +245,7 @@ def _write_config(folder: RunFolder, plan: RunPlan, options: TrainOptions, run: 
         "epochs": run.epochs,
         "batch": run.batch,
         "seed": run.seed,
-        "start": options.weights,
+        "start": start,
         "samples": plan.samples,
         "parameters": plan.parameters,
         "device": plan.device,

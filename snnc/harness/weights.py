@@ -20,14 +20,7 @@ def save_weights(
     """Write `params` (raw space) and `buffers` to `path`, atomically; `metadata` joins the model's hash and name."""
     from safetensors.numpy import save
 
-    tensors = {
-        name: np.asarray(value, order="C")
-        for names, values, prefix in (
-            (module.PARAM_NAMES, params, ""),
-            (module.BUFFER_NAMES, buffers, BUFFER_PREFIX),
-        )
-        for name, value in _named(names, values, prefix)
-    }
+    tensors = {name: np.asarray(value, order="C") for name, value in _tensors(module, params, buffers).items()}
     about = {"model_hash": module.MODEL_HASH, "model": module.MODEL, **(metadata or {})}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, save(tensors, metadata=about))
@@ -44,20 +37,46 @@ def load_weights(path: Path, module: ModelModule) -> tuple[Any, Any]:
     import jax
 
     key = jax.random.key(0)
-    expected = dict(_named(module.PARAM_NAMES, jax.eval_shape(module.init_params, key), ""))
-    expected |= dict(_named(module.BUFFER_NAMES, jax.eval_shape(module.init_buffers, key), BUFFER_PREFIX))
+    expected = _tensors(module, jax.eval_shape(module.init_params, key), jax.eval_shape(module.init_buffers, key))
     differences = _differences(expected, tensors)
     if metadata.get("model_hash") != module.MODEL_HASH:
         differences.insert(0, _hash_difference(module, metadata))
     if differences:
         raise _mismatch(path, f"these weights do not fit `{module.MODEL}`: {'; '.join(differences)}")
+    return _records(module, tensors)
+
+
+def load_matching(path: Path, module: ModelModule, params: Any, buffers: Any) -> tuple[Any, Any, tuple[str, ...]]:
+    """Return (Params, Buffers) with the tensors of `path` that have the name, shape and type of one given here.
+
+    The third value names the tensors that have no match and stay as given. The network may be another one.
+
+    Raises:
+        CompileError: E0608 if the file is no safetensors file, or nothing in it matches.
+    """
+    found, metadata = _read(path)
+    expected = _tensors(module, params, buffers)
+    fresh = tuple(
+        name
+        for name, want in expected.items()
+        if name not in found or found[name].shape != want.shape or found[name].dtype != want.dtype
+    )
+    if len(fresh) == len(expected):
+        of = metadata.get("model", "?")
+        raise _mismatch(path, f"these weights of `{of}` have no name and shape in common with `{module.MODEL}`")
+    taken = {name: value if name in fresh else found[name] for name, value in expected.items()}
+    return *_records(module, taken), fresh
+
+
+def _tensors(module: ModelModule, params: Any, buffers: Any) -> dict[str, Any]:
+    """Return the values by their names in a file."""
+    named = dict(zip(module.PARAM_NAMES, params, strict=True))
+    return named | {BUFFER_PREFIX + name: value for name, value in zip(module.BUFFER_NAMES, buffers, strict=True)}
+
+
+def _records(module: ModelModule, tensors: dict[str, Any]) -> tuple[Any, Any]:
     params = module.Params(*(tensors[name] for name in module.PARAM_NAMES))
-    buffers = module.Buffers(*(tensors[BUFFER_PREFIX + name] for name in module.BUFFER_NAMES))
-    return params, buffers
-
-
-def _named(names: Any, values: Any, prefix: str) -> list[tuple[str, Any]]:
-    return [(prefix + name, value) for name, value in zip(names, values, strict=True)]
+    return params, module.Buffers(*(tensors[BUFFER_PREFIX + name] for name in module.BUFFER_NAMES))
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

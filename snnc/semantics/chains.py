@@ -22,7 +22,9 @@ def read_chain(e: Elaboration, chain: nodes.Chain) -> None:
             else:
                 report_unknown(e, first.func, "operation")
             return
-        source = find_source(e, nodes.Name((first.alias or "?",), span=first.span))
+        if first.alias is None:
+            return  # already reported: a layer inside a chain needs a name
+        source = find_source(e, nodes.Name((first.alias,), span=first.span))
     else:
         source = find_source(e, first)
     pending: list[nodes.Instance] = []
@@ -32,8 +34,10 @@ def read_chain(e: Elaboration, chain: nodes.Chain) -> None:
         if isinstance(node, nodes.Name):
             source = _close(e, chain, source, pending, node)
             pending = []
+        elif find_neuron(e, node.func) is not None and node.alias is None:
+            return  # already reported: a layer inside a chain needs a name
         elif find_neuron(e, node.func) is not None:
-            source = _close(e, chain, source, pending, nodes.Name((node.alias or "?",), span=node.span))
+            source = _close(e, chain, source, pending, nodes.Name((node.alias or "",), span=node.span))
             pending = []
         elif node.func.text not in OPERATIONS:
             report_unknown(e, node.func, "operation")
@@ -130,7 +134,10 @@ def find_source(e: Elaboration, name: nodes.Name, *, quiet: bool = False) -> mod
         return signal
     if not quiet and name.parts[0] not in e.broken:
         known = [*e.inputs, *e.layers, *(op for op in e.ops if "." not in op)]
-        signals = e.layers[name.parts[0]].neuron.signals if name.parts[0] in e.layers else ()
+        neuron = e.layers[name.parts[0]].neuron if name.parts[0] in e.layers else None
+        signals: tuple[str, ...] = () if neuron is None else neuron.signals
+        if neuron is not None and len(name.parts) == 1 and neuron.states:
+            signals = tuple(state.name for state in neuron.states)
         listed = " or ".join(f"`{name.parts[0]}.{signal}`" for signal in signals)
         e.findings.add(
             Code.UNKNOWN_NAME if signal is None else Code.NO_SIGNAL,
@@ -155,7 +162,7 @@ def find_signal(e: Elaboration, parts: tuple[str, ...]) -> model.Signal | str | 
             return model.Signal(layer.name, "spike")
         if len(neuron.states) == 1:
             return model.Signal(layer.name, neuron.states[0].name)
-        states = "no state" if not neuron.states else f"{len(neuron.states)} states, and does not say which is meant"
+        states = "no state" if not neuron.states else f"{len(neuron.states)} states, so that its name alone is no signal"
         return f"`{layer.name}` ({neuron.name}) does not spike and has {states}"
     if parts[1] not in neuron.signals or len(parts) > 3 or (len(parts) == 3 and parts[2] != "pre"):
         return f"`{layer.name}` ({neuron.name}) has no signal `{joined.split('.', 1)[1]}`"

@@ -66,6 +66,8 @@ def _check_item(
         case nodes.Neuron():
             neuron = resolve_neuron(item, module, (), scope, None, findings)
             findings.stop_on_errors()
+            if any(isinstance(clause, nodes.Param) and clause.value is None for clause in item.body):
+                return  # its units are known where it is used
             body = lower_neuron(neuron, neuron.name, tuple(p.name for p in neuron.ports), Extra())
             _check_unused(neuron, body, findings)
         case nodes.Network():
@@ -223,7 +225,7 @@ def _check_spikes(network: model.Network, recipe: model.Recipe, findings: Findin
             states = [s.name for layer_ in network.layers if layer_.name == layer for s in layer_.neuron.states]
             better = f"`{node.fn}({layer}.{states[-1]})` or " if states else ""
             findings.add(
-                Code.LOSS_ON_SPIKE, node.span, f"`{node.fn}` of the spikes of `{layer}` is all the same as soon as two units spike",
+                Code.LOSS_ON_SPIKE, node.span, f"`{node.fn}` of spikes says whether a unit of `{layer}` spiked, and nothing more",
                 help=f"read {better}`mean_over_time({layer})`, the rate",
             )  # fmt: skip
 

@@ -108,13 +108,14 @@ def _unit_help(found: Dimension, wanted: Dimension, text: str) -> str:
         number = literal[1]
         if wanted == ONE:
             return f"write a number without a unit, as in `{number}`"
-        return f"give it a unit, as in `{number} {unit}`" if unit.isalpha() else f"give it a unit in {unit}"
+        verb = "give it a unit" if found == ONE else f"write {dimension_name(wanted)}"
+        return f"{verb}, as in `{number} {unit}`" if unit.isalpha() else f"write a quantity in {unit}"
     if wanted == ONE:
         return "divide by a quantity of the same unit to get a plain number"
     if found == wanted * TIME:
         return "divide by a time, such as a time constant `tau = 10 ms`"
     if found == ONE:
-        return f"multiply by a quantity in {unit}" + (f", as in `1 {unit} * …`" if unit.isalpha() else "")
+        return f"multiply by a quantity in {unit}" + (f", as in `1 {unit} * {text if text.isidentifier() else '…'}`" if unit.isalpha() else "")
     return f"multiply by {dimension_name(wanted / found)}, or check which of the two was meant"
 
 

@@ -73,8 +73,16 @@ def load_module(path: Path, shown: str | None = None) -> Module:
     return build_module(source, path.parent, root=path.parent)
 
 
-def build_module(source: Source, folder: Path | None, *, root: Path | None, above: tuple[Source, ...] = ()) -> Module:
-    """Build the module of a text already read; imports stay inside `root`."""
+def build_module(
+    source: Source,
+    folder: Path | None,
+    *,
+    root: Path | None,
+    above: tuple[Source, ...] = (),
+    loaded: dict[Path, Module] | None = None,
+) -> Module:
+    """Build the module of a text already read; imports stay inside `root`, and each file of `loaded` is read once."""
+    loaded = {} if loaded is None else loaded
     file = parse(source)
     module = Module(source, folder, file)
     findings = Findings()
@@ -83,7 +91,7 @@ def build_module(source: Source, folder: Path | None, *, root: Path | None, abov
         module.names.update((name, (item, surrogates)) for name, item in surrogates.own.items())
     for item in file.items:
         if isinstance(item, nodes.Import):
-            _add_import(module, item, findings, root, (*above, source))
+            _add_import(module, item, findings, root, (*above, source), loaded)
     for item in file.items:
         if not isinstance(item, nodes.Import):
             _define(module, item, findings)
@@ -123,9 +131,14 @@ def name_span(item: Definition | nodes.Param | nodes.State | nodes.Port | nodes.
 
 
 def _add_import(
-    module: Module, item: nodes.Import, findings: Findings, root: Path | None, above: tuple[Source, ...]
+    module: Module,
+    item: nodes.Import,
+    findings: Findings,
+    root: Path | None,
+    above: tuple[Source, ...],
+    loaded: dict[Path, Module],
 ) -> None:
-    other = _load_import(module, item, findings, root, above)
+    other = _load_import(module, item, findings, root, above, loaded)
     if other is None:
         return
     if item.alias is not None:
@@ -159,7 +172,12 @@ def _earlier(module: Module, item: nodes.Import) -> list[tuple[str, ...]]:
 
 
 def _load_import(
-    module: Module, item: nodes.Import, findings: Findings, root: Path | None, above: tuple[Source, ...]
+    module: Module,
+    item: nodes.Import,
+    findings: Findings,
+    root: Path | None,
+    above: tuple[Source, ...],
+    loaded: dict[Path, Module],
 ) -> Module | None:
     if isinstance(item.module, nodes.Name):
         parts = item.module.parts
@@ -179,6 +197,9 @@ def _load_import(
     if module.folder is None or root is None:
         findings.add(Code.BAD_IMPORT, item.module.span, "the standard library imports no files", help="import `std.…`")
         return None
+    if "\0" in text:
+        findings.add(Code.BAD_IMPORT, item.module.span, "this is no path", help='as in `import "./cells.snn" as cells`')
+        return None
     path = (module.folder / text).resolve()
     if Path(text).is_absolute() or not path.is_relative_to(root.resolve()):
         findings.add(
@@ -188,7 +209,7 @@ def _load_import(
             help="copy the imported file beside this one and import it by a relative path",
         )
         return None
-    if any(Path(s.path).name == path.name and s.path == str(path) for s in above) or len(above) > 20:
+    if any(Path(s.path).resolve() == path for s in above) or len(above) > 20:
         findings.add(
             Code.BAD_IMPORT, item.module.span, "these files import each other in a circle",
             help="move what both need into a third file",
@@ -199,5 +220,7 @@ def _load_import(
             Code.BAD_IMPORT, item.module.span, f"cannot read `{text}`",
             help="the path is taken from the folder of this file",
         )  # fmt: skip
-    source = Source(str(path), read_source(path).text)
-    return build_module(source, path.parent, root=root, above=above)
+    if path not in loaded:
+        source = Source(str(Path(module.source.path).parent / text), read_source(path).text)
+        loaded[path] = build_module(source, path.parent, root=root, above=above, loaded=loaded)
+    return loaded[path]

@@ -189,7 +189,7 @@ class _Params:
             unit = "" if dimension == ONE else f" {unit_name(dimension)}"
             self.findings.add(
                 Code.OUT_OF_INTERVAL, self.overrides[name].span if name in self.overrides else mod.span,
-                f"`{name}` = {start:g}{unit} lies outside its interval, {low:g} to {high:g}{unit}",
+                f"`{name}` = {start:g}{unit} lies outside its interval ({low:g}, {high:g}){unit}",
                 help="change the value, or the interval: `… in (lo, hi)`",
                 labels=(Label(mod.span, "the interval"),) if name in self.overrides else (),
             )  # fmt: skip

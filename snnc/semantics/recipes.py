@@ -291,7 +291,7 @@ def _metric(part: nodes.Metric, tensors: Tensors) -> model.Term | None:
             f"`{part.name}` is measured anyway" if reserved
             else f"a metric is one number a sample, and this is {'one for every step' if type_.time else list(type_.shape)}",
             help="choose another name" if reserved
-            else "reduce the steps first, as in `accuracy(mean_over_time(out.v), label)`" if type_.time
+            else "reduce the steps first, by `mean_over_time(…)` or another readout" if type_.time
             else "wrap it: `mean(…)`",
         )  # fmt: skip
         return None
