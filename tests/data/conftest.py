@@ -2,9 +2,9 @@
 
 import pytest
 
-from snnc.diagnostics import CompileError
 from snnc.data.files import LoadContext
 from snnc.data.sources import SOURCES
+from snnc.diagnostics import CompileError
 from snnc.source import Source, Span
 
 TEXT = "data d = source()"

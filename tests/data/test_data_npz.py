@@ -9,7 +9,7 @@ import pytest
 
 X = np.arange(24, dtype=np.uint8).reshape(12, 2)
 LABEL = np.arange(12) % 3
-SHARED = Path(__file__).parents[3].parent / "shared" / "data"
+SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
 
 def test_names_are_fields(load, folder):

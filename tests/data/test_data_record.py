@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from snnc.diagnostics import Code, CompileError
 from snnc.data.record import make_dataset
+from snnc.diagnostics import Code, CompileError
 
 X = np.arange(6.0).reshape(3, 2)
 LABEL = np.array([0, 1, 1])
