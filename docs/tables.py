@@ -16,10 +16,10 @@ ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT))
 
 from snnc import pipeline, units  # noqa: E402
-from snnc.diagnostics import Code  # noqa: E402
-from snnc.functions import CALLABLE, FUNCTIONS  # noqa: E402
 from snnc.data.arguments import REQUIRED  # noqa: E402
 from snnc.data.sources import SOURCES  # noqa: E402
+from snnc.diagnostics import Code  # noqa: E402
+from snnc.functions import CALLABLE, FUNCTIONS  # noqa: E402
 from snnc.ops.encoders import ENCODERS, TRANSFORMS  # noqa: E402
 from snnc.ops.initialisers import INITIALISERS  # noqa: E402
 from snnc.ops.losses import LOSSES  # noqa: E402
@@ -45,7 +45,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     |---|---|
     | 1 | x \\| y |
     """
-    lines = [list(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    lines = [tuple(head), *(tuple(cell.replace("|", "\\|") for cell in row) for row in rows)]
     texts = ["| " + " | ".join(line) + " |" for line in lines]
     return "\n".join([texts[0], "|" + "---|" * len(head), *texts[1:]]) + "\n"
 
@@ -71,7 +71,8 @@ def option_text(option: Option | Choice) -> str:
         value = " = …"
     else:
         value = f" = {number(option.default)}"
-    shown = f"`{option.name}{value}`" + ("" if unit == "1" else f" ({units.dimension_name(option.dimension)})")
+    dimensions = [word for word, dimension in units.DIMENSIONS.items() if dimension == option.dimension]
+    shown = f"`{option.name}{value}`" + ("" if unit == "1" else f" ({dimensions[0]}, in {unit})")
     return f"{shown}: {option.doc}" if option.doc else shown
 
 
@@ -144,7 +145,7 @@ def initialisers() -> str:
     for init in INITIALISERS.values():
         options = []
         for o in init.options:
-            unit = {"weight": " (unit of the weight)", "gain": "", "frequency": " (a frequency, 1/ms)"}[o.unit]
+            unit = {"weight": " (unit of the weight)", "gain": "", "frequency": " (frequency, in 1/ms)"}[o.unit]
             default = "…" if o.default is None else number(o.default)
             options.append(f"`{o.name} = {default}`{unit}" + (f": {o.doc}" if o.doc else ""))
         rows.append([code(init.name), init.doc, "<br>".join(options)])
@@ -242,7 +243,7 @@ def phases() -> str:
         "plan": "each neuron type as the straight-line code of one step",
         "schedule": "the order of the nodes, and which of them share a time loop",
     }
-    return table(["phase", "what `--dump` prints"], [[code(p), words.get(p, "")] for p in pipeline.PHASES])
+    return table(["phase", "what `--dump` prints"], [[code(p), words[p]] for p in pipeline.PHASES])
 
 
 def not_yet() -> str:

@@ -184,12 +184,15 @@ def _on_one_line(primary: Label, label: Label) -> bool:
     """Whether both marks fit beside each other under one source line."""
     first, second = sorted((primary.span, label.span), key=lambda span: span.start)
     text = first.source.text[first.start : second.end]
-    return first.source is second.source and first.end <= second.start and "\n" not in text and len(text) < MAX_SHOWN // 2
+    return (
+        first.source is second.source and first.end <= second.start and "\n" not in text and len(text) < MAX_SHOWN // 2
+    )
 
 
 def _marked(label: Label, beside: tuple[Label, ...], width: int, mark: str) -> list[str]:
     """Return a source line with marks under it, and the words of each label."""
-    places = sorted([(*_columns(label.span), mark, label.text), *((*_columns(b.span), "-", b.text) for b in beside)])
+    marks = [(label, mark), *((other, "-") for other in beside)]
+    places = sorted((*_columns(item.span), sign, printable(item.text)) for item, sign in marks)
     text = label.span.source.line_text(label.span.line)
     cut = 0
     if len(text) > MAX_SHOWN:
@@ -240,6 +243,9 @@ class CompileError(Exception):
         super().__init__("\n\n".join(d.render() for d in self.diagnostics))
 
 
+MAX_FINDINGS = 100  # errors of one phase, and as many warnings: nobody reads more, and comparing them takes time
+
+
 @dataclass(slots=True)
 class Findings:
     """Collects what a phase finds; `stop_on_errors` ends the phase."""
@@ -257,7 +263,8 @@ class Findings:
         labels: tuple[Label, ...] = (),
     ) -> None:
         finding = Diagnostic(code, span, message, help, note, labels)
-        if finding not in self.items:
+        alike = self.errors if finding.is_error else self.warnings
+        if len(alike) < MAX_FINDINGS and finding not in alike:
             self.items.append(finding)
 
     @property
@@ -301,7 +308,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """
     names = sorted(set(known))
     lower = {n.lower(): n for n in reversed(names)}
-    inside = [n for n in names if min(len(n), len(name)) > 2 and (n.lower() in name.lower() or name.lower() in n.lower())]
+    inside = [
+        n for n in names if min(len(n), len(name)) > 2 and (n.lower() in name.lower() or name.lower() in n.lower())
+    ]
     if name.lower() in lower:
         close = [lower[name.lower()]]
     elif _ELSEWHERE.get(name.lower()) in names:

@@ -58,7 +58,7 @@ def train(
             seed=seed,
             overrides=overrides,
             weights=weights,
-            start=model.start_name and Path("runs") / model.start_name,
+            start=None if model.start_name is None else Path("runs") / model.start_name,
             plots=not no_plots,
         )
         try:

@@ -38,6 +38,7 @@ def train(compiled: Compiled, options: TrainOptions, report: Reporter) -> TrainR
     """
     began = time.perf_counter()
     recipe = require_recipe(compiled, options.source)
+    start = options.weights or _weights_of(compiled, options)
     parts = load_parts(compiled, options.source, options.data_dir)
     folder = RunFolder(options.folder)
     module = cast(TrainableModule, load_module(compiled.text, folder.path))
@@ -50,7 +51,6 @@ def train(compiled: Compiled, options: TrainOptions, report: Reporter) -> TrainR
         batch=options.batch or module.BATCH,
         seed=module.SEED if options.seed is None else options.seed,
     )
-    start = options.weights or _weights_of(compiled, options)
     state, told = run.state_from(start, parts, whole=options.weights is not None) if start else (None, "")
     folder.start()
     plan = run.plan(parts)

@@ -179,20 +179,26 @@ def _spikes(
         target = "spike" if single and rule.emit is None else mark("fired" if single else f"fired_{k}")
         fired.append(target)
         statements += _test(neuron, rule, k, target, bound, gate)
-    emitted = []
+    emitted: list[str] = []
+    inside: list[Expr] = []  # what `spike` means in each block: the value that is emitted, as one that has fired sees it
     for k, (rule, target) in enumerate(zip(neuron.spikes, fired, strict=True), 1):
         if rule.emit is None:
             emitted.append(target)
+            inside.append(Num(1.0))
             continue
         name = "spike" if single else mark(f"spike_{k}")
+        value = bound(rule.emit)
+        if not isinstance(value, Num) and any("spike" in variables(update.value) for update in rule.resets):
+            graded = mark("graded") if single else mark(f"graded_{k}")
+            statements.append(Assign(graded, value, "the value to emit", rule.span))
+            value = Var(graded)
         emitted.append(name)
-        statements.append(
-            Assign(name, Apply("emit", (Var(target), bound(rule.emit))), f"emit {rule.span.text}", rule.span)
-        )
-    for rule, target, value in zip(neuron.spikes, fired, emitted, strict=True):
+        inside.append(value)
+        statements.append(Assign(name, Apply("emit", (Var(target), value)), f"emit {rule.span.text}", rule.span))
+    for rule, target, value in zip(neuron.spikes, fired, inside, strict=True):
         resets = []
         for update in rule.resets:
-            after = substitute(bound(update.value), {"spike": Num(1.0) if rule.emit is None else Var(value)})
+            after = substitute(bound(update.value), {"spike": value})
             how = "where" if update.target in neuron.detached else "reset"
             test: Expr = Apply(">", (Var(target), Num(0.0))) if how == "where" else Var(target)
             resets.append(

@@ -162,7 +162,9 @@ def find_signal(e: Elaboration, parts: tuple[str, ...]) -> model.Signal | str | 
             return model.Signal(layer.name, "spike")
         if len(neuron.states) == 1:
             return model.Signal(layer.name, neuron.states[0].name)
-        states = "no state" if not neuron.states else f"{len(neuron.states)} states, so that its name alone is no signal"
+        states = (
+            "no state" if not neuron.states else f"{len(neuron.states)} states, so that its name alone is no signal"
+        )
         return f"`{layer.name}` ({neuron.name}) does not spike and has {states}"
     if parts[1] not in neuron.signals or len(parts) > 3 or (len(parts) == 3 and parts[2] != "pre"):
         return f"`{layer.name}` ({neuron.name}) has no signal `{joined.split('.', 1)[1]}`"

@@ -112,10 +112,8 @@ def _check_train(
             help=did_you_mean(item.network.text, [n for n, (i, _) in module.names.items() if isinstance(i, nodes.Network)]),
         )  # fmt: skip
         return
-    if item.network.text in networks:
-        network = networks[item.network.text]
-    else:
-        network = _check_network(found[0], found[1], Findings())
+    known = networks.get(item.network.text)
+    network = known if item.network.text in networks else _check_network(found[0], found[1], Findings())
     if network is None:
         return  # its own errors stand already
     recipe = resolve_recipe(item, module, network, findings, lambda data: None)
@@ -160,7 +158,8 @@ def _check_steps(layer: model.Layer, dt: float, findings: Findings) -> None:
         if period is not None and 0 < period < dt:
             findings.add(
                 Code.SHORT_REFRACTORY, layer.span,
-                f"the refractory period of {period:g} ms is shorter than dt = {dt:g} ms: {int(period / dt + 0.5) * dt:g} ms is used",
+                f"the refractory period of {period:g} ms is shorter than dt = {dt:g} ms: "
+                f"{int(period / dt + 0.5) * dt:g} ms is used",
                 help="make `dt` smaller, or the period a multiple of it",
             )  # fmt: skip
         elif period is not None and abs(period / dt - int(period / dt + 0.5)) > 1e-6:

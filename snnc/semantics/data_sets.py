@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from snnc import model
@@ -111,8 +112,8 @@ def _source(call: nodes.Instance, home: Module, scope: Scope) -> model.Call | No
         values = check_arguments(spec.name, spec.signature, given, call.span)
     except CompileError as error:
         for finding in error.diagnostics:
-            arg = next((a for a in call.args if a.name and f"`{a.name}`" in finding.message), None)
-            scope.findings.items.append(finding if arg is None else replace(finding, span=arg.span))
+            blamed = next((a.span for a in call.args if a.name and f"`{a.name}`" in finding.message), call.span)
+            scope.findings.items.append(replace(finding, span=blamed))
         return None
     return model.Call(spec.name, tuple(values.items()), call.span)
 
@@ -126,7 +127,7 @@ def plain_value(expr: nodes.Expr, scope: Scope) -> model.Value:
             return expr.text
         case _:
             number = constant(resolve(expr, scope).expr)
-            if number is None:
+            if number is None or not math.isfinite(number):
                 scope.findings.add(Code.BAD_STAGE, expr.span, "a fixed value is needed here", help="write a number")
                 return 0.0
             return int(number) if number == int(number) and abs(number) < 2**53 else number
@@ -156,8 +157,8 @@ def _options(call: nodes.Instance, options: tuple[Option | Choice, ...], scope: 
             given[str(name)] = arg
     values: list[tuple[str, model.Value]] = []
     for option in options:
-        arg = given.get(option.name)
-        if arg is None:
+        own = given.get(option.name)
+        if own is None:
             if option.default is None and not getattr(option, "optional", False):
                 scope.findings.add(
                     Code.MISSING_ARGUMENT, call.span, f"`{call.func.text}` needs the argument `{option.name}`",
@@ -165,11 +166,17 @@ def _options(call: nodes.Instance, options: tuple[Option | Choice, ...], scope: 
                 )  # fmt: skip
             values.append((option.name, option.default))
         elif isinstance(option, Choice):
-            values.append((option.name, _choice(arg, option, scope)))
+            values.append((option.name, _choice(own, option, scope)))
         else:
-            number = constant(resolve_as(arg.value, option.dimension, scope, f"`{option.name}`"))
-            if number is None:
-                scope.findings.add(Code.BAD_STAGE, arg.value.span, f"`{option.name}` is fixed", help="write a number")
+            number = constant(resolve_as(own.value, option.dimension, scope, f"`{option.name}`"))
+            if number is None or not math.isfinite(number):
+                scope.findings.add(
+                    Code.BAD_STAGE,
+                    own.value.span,
+                    f"`{option.name}` is a fixed, finite quantity",
+                    help="write a number",
+                )
+                number = 0.0
             values.append((option.name, number or 0.0))
     return model.Call(call.func.text, tuple(values), call.span)
 

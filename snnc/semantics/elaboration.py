@@ -85,8 +85,9 @@ class Elaboration:
         neuron = self.layers[signal.node].neuron
         if signal.name == "spike":
             return ONE
-        places = [*neuron.states, *neuron.ports]
-        return next(p.dimension for p in places if p.name == signal.name)
+        units = {port.name: port.dimension for port in neuron.ports}
+        units.update({state.name: state.dimension for state in neuron.states})
+        return units[signal.name]
 
 
 def find_neuron(e: Elaboration, name: nodes.Name) -> tuple[nodes.Neuron, Module] | None:

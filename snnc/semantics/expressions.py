@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from snnc.diagnostics import Code, Findings, Label, did_you_mean
-from snnc.expr import Apply, Expr, Num, Var, apply, size
+from snnc.expr import Apply, Expr, Num, Var, apply, children, size
 from snnc.functions import CALLABLE, CONSTANTS, FUNCTIONS
 from snnc.semantics.modules import Module, name_span
 from snnc.source import Span
@@ -33,6 +33,7 @@ from snnc.units import (
 # The dimension of 0 and inf, which are the same in every unit.
 ANY = Dimension(math.inf, math.inf, math.inf)
 MAX_SIZE = 20_000  # nodes of one resolved expression, `let` and `fn` replaced
+MAX_NESTING = 150  # its levels; what follows walks it by recursion
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +67,25 @@ class Scope:
 def resolve(expr: nodes.Expr, scope: Scope) -> Typed:
     """Return `expr` resolved in `scope`; findings go to `scope.findings`."""
     typed = _resolve(expr, scope)
-    if typed.dimension is not None and size(typed.expr) > MAX_SIZE:
+    if typed.dimension is not None and (size(typed.expr) > MAX_SIZE or depth(typed.expr) > MAX_NESTING):
         scope.findings.add(
             Code.TOO_LARGE, expr.span, "this expression becomes too large when its `let`s are replaced",
             help="keep intermediate values in states, or simplify",
         )  # fmt: skip
         return POISON
     return typed
+
+
+def depth(expr: Expr) -> int:
+    """Return the number of levels of an expression.
+
+    >>> depth(Apply("neg", (Var("x"),)))
+    2
+    """
+    levels, row = 0, [expr]
+    while row:
+        levels, row = levels + 1, [child for node in row for child in children(node)]
+    return levels
 
 
 def resolve_as(expr: nodes.Expr, dimension: Dimension | None, scope: Scope, what: str) -> Expr:
@@ -115,7 +128,8 @@ def _unit_help(found: Dimension, wanted: Dimension, text: str) -> str:
     if found == wanted * TIME:
         return "divide by a time, such as a time constant `tau = 10 ms`"
     if found == ONE:
-        return f"multiply by a quantity in {unit}" + (f", as in `1 {unit} * {text if text.isidentifier() else '…'}`" if unit.isalpha() else "")
+        example = f", as in `1 {unit} * {text if text.isidentifier() else '…'}`" if unit.isalpha() else ""
+        return f"multiply by a quantity in {unit}{example}"
     return f"multiply by {dimension_name(wanted / found)}, or check which of the two was meant"
 
 
@@ -171,10 +185,8 @@ def number(expr: nodes.Number, scope: Scope) -> Typed:
     if expr.unit in UNITS:
         dimension, factor = UNITS[expr.unit]
         return Typed(Num(scaled(value, factor)), dimension)
-    if expr.unit in TRAIN_UNITS:
-        help_text = "epochs and updates are units of a recipe's schedules"
-    else:
-        help_text = _known_unit(expr.unit)
+    in_recipes = "epochs and updates are units of a recipe's schedules"
+    help_text = in_recipes if expr.unit in TRAIN_UNITS else _known_unit(expr.unit)
     scope.findings.add(Code.UNKNOWN_UNIT, expr.span, f"unknown unit `{expr.unit}`", help=help_text)
     return POISON
 
@@ -222,15 +234,15 @@ def _name(expr: nodes.Name, scope: Scope) -> Typed:
     if expr.text in CONSTANTS:
         value = CONSTANTS[expr.text]
         return Typed(Num(value), ANY if math.isinf(value) else ONE)
-    found = scope.module.find(expr)
-    if found is not None and isinstance(found[0], nodes.Const):
-        item, home = found
+    const = scope.module.find_kind(expr, nodes.Const)
+    if const is not None:
+        item, home = const
         if item.name in scope.inside:
             _report_circle(scope.inside[scope.inside.index(item.name) :], home, scope)
             return POISON
         inner = Scope({}, home, scope.findings, f"in constant `{item.name}`", (*scope.inside, item.name))
         return resolve(item.value, inner)
-    if found is not None:
+    if scope.module.find(expr) is not None:
         scope.findings.add(
             Code.WRONG_KIND, expr.span, f"`{expr.text}` is no value that can be used {scope.where}",
             help="a function is called with brackets; neurons and networks stand in chains",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from snnc.diagnostics import Code, Findings, Label, did_you_mean, fail
 from snnc.resources import resource_folder
@@ -20,6 +21,8 @@ Definition = (
     nodes.Const | nodes.Function | nodes.Surrogate | nodes.Extern | nodes.Neuron | nodes.Plasticity | nodes.Network
     | nodes.Data | nodes.Train | nodes.Sweep | nodes.Convert
 )  # fmt: skip
+
+Kind = TypeVar("Kind", bound=Definition)
 
 KIND_WORDS: dict[type, str] = {
     nodes.Const: "constant",
@@ -55,6 +58,11 @@ class Module:
                 return None
             module = module.spaces[part]
         return module.names.get(name.parts[-1])
+
+    def find_kind(self, name: nodes.Name, kind: type[Kind]) -> tuple[Kind, Module] | None:
+        """Return the definition of a dotted name and its home, if it is of `kind`."""
+        found = self.find(name)
+        return (found[0], found[1]) if found is not None and isinstance(found[0], kind) else None
 
     def defined(self, *kinds: type) -> tuple[str, ...]:
         """Return the names of the given kinds defined in this very file, in text order."""

@@ -20,6 +20,8 @@ from snnc.source import Span
 from snnc.syntax import nodes
 from snnc.units import DIMENSIONS, ONE, TIME
 
+MIN_DT = 1e-9  # ms
+
 
 def elaborate(item: nodes.Network, home: Module, findings: Findings) -> model.Network:
     """Return the resolved network, without its outputs (see `snnc.semantics.tensors`).
@@ -97,7 +99,7 @@ def _read_settings(e: Elaboration) -> None:
         match part.path.text:
             case "dt":
                 value = constant(resolve_as(part.value, TIME, e.scope, "`dt`"))
-                if value is None or not 0 < value < math.inf:
+                if value is None or not MIN_DT <= value < math.inf:
                     e.findings.add(
                         Code.BAD_VALUE, part.value.span, "`dt` is a fixed time above 0", help="write `dt = 1 ms`"
                     )
@@ -208,7 +210,8 @@ def _finish(e: Elaboration) -> model.Network:
 
 def _finish_op(e: Elaboration, op: PendingOp) -> model.OpNode | None:
     before = e.shape_of(op.source.node)
-    assert before is not None and op.shape is not None
+    assert before is not None
+    assert op.shape is not None
     built = build_operation(op.instance, op.bound, before, op.shape, op.weight, op.dimension, e.dt or 1.0, e.scope)
     if built is None:
         return None

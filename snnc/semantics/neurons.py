@@ -13,7 +13,7 @@ from snnc.diagnostics import Code, Findings, Label, did_you_mean
 from snnc.expr import Apply, Expr, Num, Var, apply, substitute, variables
 from snnc.semantics.expressions import ANY, POISON, Scope, Typed, constant, expect, resolve, resolve_as
 from snnc.semantics.modules import Module, name_span
-from snnc.semantics.parameters import declared_dimension, resolve_drawn, resolve_params
+from snnc.semantics.parameters import declared_dimension, parameter_values, resolve_drawn, resolve_params
 from snnc.semantics.surrogates import resolve_surrogate
 from snnc.source import Span
 from snnc.syntax import nodes
@@ -22,6 +22,7 @@ from snnc.units import ONE, TIME, Dimension, dimension_name, unit_name
 # Arguments of an instance that replace a clause and no parameter.
 CLAUSE_ARGUMENTS = ("surrogate", "solve", "refractory", "detach")
 BEFORE = "spike.before"  # the published spike of the previous step, read inside `step` and `let`
+MAX_PERIOD = 1e9  # ms
 SOLVERS = ("auto", "exact", "exp_euler", "euler", "rk2", "rk4")
 
 
@@ -129,10 +130,10 @@ def resolve_neuron(
     )
     if not spikes:
         for kind in (nodes.SurrogateUse, nodes.Refractory, nodes.Detach):
-            clause = clauses[kind]
-            if clause is not None:
+            given = clauses[kind]
+            if given is not None:
                 findings.add(
-                    Code.WRONG_KIND, clause.span, f"this clause needs a `spike` block, and `{item.name}` has none",
+                    Code.WRONG_KIND, given.span, f"this clause needs a `spike` block, and `{item.name}` has none",
                     help="add `spike when … { … }` or take this line out",
                 )  # fmt: skip
     return neuron
@@ -461,6 +462,15 @@ def _refractory(
         period = resolve_as(overrides["refractory"].value, TIME, use, "a refractory period")
     if period is None:
         return None, (), ()
+    fixed = constant(period, {"dt": 1.0, **parameter_values(params, 1.0)})
+    if fixed is not None and not 0 <= fixed < MAX_PERIOD:
+        places = [o.value.span for name, o in overrides.items() if name == "refractory"]
+        places += [clause.period.span] if isinstance(clause, nodes.Refractory) else []
+        builder.findings.add(
+            Code.BAD_VALUE, places[0], f"a refractory period of {fixed:g} ms makes no sense",
+            help="it is a fixed time of at least 0, as in `refractory 2 ms`",
+        )  # fmt: skip
+        return None, (), ()
     for name in variables(period):
         if any(p.name == name and p.trainable for p in params):
             builder.findings.add(
@@ -540,7 +550,7 @@ def _substeps(builder: _Builder, call: nodes.Call, word: str) -> int:
                 Code.UNKNOWN_ARGUMENT, arg.span, f"`{word}` has no such argument",
                 help="`euler`, `rk2` and `rk4` take `substeps = n`",
             )  # fmt: skip
-        elif number is None or number != int(number) or not 1 <= number <= 1000:
+        elif number is None or not 1 <= number <= 1000 or number != int(number):
             builder.findings.add(
                 Code.BAD_VALUE, arg.value.span, "`substeps` is a whole number from 1 to 1000", help="write one"
             )

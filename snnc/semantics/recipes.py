@@ -235,11 +235,11 @@ def _check_terms(
             )  # fmt: skip
     if tensors.steps is None:
         return
-    for node in (*found, *(n for output in used for n in walk(output.value))):
-        start = node.attr("start") if isinstance(node, Apply) else None
-        if isinstance(node, Apply) and isinstance(start, float) and start >= tensors.steps:
+    for part in (*found, *(n for output in used for n in walk(output.value))):
+        start = part.attr("start") if isinstance(part, Apply) else None
+        if isinstance(part, Apply) and isinstance(start, float) and start >= tensors.steps:
             tensors.findings.add(
-                Code.BAD_VALUE, node.span,
+                Code.BAD_VALUE, part.span,
                 f"this window begins at {start * tensors.dt:g} ms, and a sample lasts {tensors.steps * tensors.dt:g} ms",
                 help=f"begin it earlier, or make the samples of `{data.name}` longer",
             )  # fmt: skip

@@ -32,11 +32,13 @@ def infer_shapes(e: Elaboration) -> None:
                 changed |= layer.shape is not None
     for name in (*e.layers, *e.ops):
         if e.shape_of(name) is None:
-            op = e.ops.get(name)
-            what = f"layer `{name}`" if op is None else f"`{op.spec.name}`"
+            what, better = (
+                (f"layer `{name}`", f"{e.layers[name].neuron.name}[100](…)") if name in e.layers
+                else (f"`{e.ops[name].spec.name}`", f"{e.ops[name].spec.name}(100)")
+            )  # fmt: skip
             e.findings.add(
                 Code.UNKNOWN_SHAPE, e.places[name], f"the size of {what} does not follow from anything",
-                help="write it: " + (f"`{e.layers[name].neuron.name}[100](…)`" if op is None else f"`{op.spec.name}(100)`"),
+                help=f"write it: `{better}`",
             )  # fmt: skip
             return
     for layer in e.layers.values():
@@ -49,7 +51,13 @@ def infer_shapes(e: Elaboration) -> None:
         expected = op.spec.shape(before, op.size)
         if expected is not None and expected != op.shape:
             _mismatch(
-                e, e.places[op.source.node], before, op.instance.span, op.shape, "this is", f"`{op.spec.name}` needs here"
+                e,
+                e.places[op.source.node],
+                before,
+                op.instance.span,
+                op.shape,
+                "this is",
+                f"`{op.spec.name}` needs here",
             )
         if op.spec.name == "dense" and op.shape is not None and before[-1] * op.shape[-1] > MAX_UNITS:
             e.findings.add(

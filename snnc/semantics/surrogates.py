@@ -14,8 +14,8 @@ from snnc.units import ONE
 def resolve_surrogate(value: nodes.Name | nodes.Call, scope: Scope, use: Scope) -> model.SurrogateUse | None:
     """Return the surrogate that `value` names, looked up in the module of `scope`; its arguments may read parameters."""
     name = value if isinstance(value, nodes.Name) else value.func
-    found = scope.module.find(name) or use.module.find(name)
-    if found is None or not isinstance(found[0], nodes.Surrogate):
+    found = scope.module.find_kind(name, nodes.Surrogate) or use.module.find_kind(name, nodes.Surrogate)
+    if found is None:
         known = [n for n, (item, _) in scope.module.names.items() if isinstance(item, nodes.Surrogate)]
         scope.findings.add(
             Code.UNKNOWN_NAME, name.span, f"unknown surrogate `{name.text}`", help=did_you_mean(name.text, known)

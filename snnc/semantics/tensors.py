@@ -43,7 +43,11 @@ class Tensors:
         names = {name: Typed(Var(var), type_.dimension) for name, (var, type_) in self.names.items()}
         names["dt"] = Typed(Num(self.dt), TIME)
         self.types.update(self.names.values())
-        return Scope(names, self.module, self.findings, self.where, call=lambda call, scope: _call(call, scope, self), functions=FUNCTION_NAMES)
+
+        def call(node: nodes.Call, scope: Scope) -> Typed | None:
+            return _call(node, scope, self)
+
+        return Scope(names, self.module, self.findings, self.where, call=call, functions=FUNCTION_NAMES)
 
 
 def signal_names(network: model.Network) -> dict[str, tuple[str, TensorType]]:
@@ -217,7 +221,9 @@ def _checked(
             attrs.append((option.name, option.default))
     wrong = function.refuse(dict(attrs))
     if wrong is not None:
-        scope.findings.add(Code.BAD_VALUE, call.span, f"`{function.name}`: {wrong}", help=f"`{function.name}` is {function.doc}")
+        scope.findings.add(
+            Code.BAD_VALUE, call.span, f"`{function.name}`: {wrong}", help=f"`{function.name}` is {function.doc}"
+        )
     attrs += _window(call, options, scope, tensors)
     return Typed(Apply(function.name, tuple(args), tuple(attrs), call.span), result.dimension)
 

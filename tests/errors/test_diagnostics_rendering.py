@@ -8,7 +8,9 @@ from snnc.diagnostics import Code, Diagnostic, Label
 from snnc.source import Source, Span
 
 
-def rendered(text: str, marked: str, note: str = "", labels: tuple[tuple[str, str], ...] = (), path: str = "m.snn") -> str:
+def rendered(
+    text: str, marked: str, note: str = "", labels: tuple[tuple[str, str], ...] = (), path: str = "m.snn"
+) -> str:
     source = Source(path, text)
 
     def span(part: str) -> Span:
@@ -24,7 +26,9 @@ def test_two_labels_of_one_line_hang_under_it():
 
     text = rendered("\n" * 23 + line, "w2", "a current", (("(g_L * (E_L - v) - w + I) / C", "voltage/time"),))
 
-    assert text == """\
+    assert (
+        text
+        == """\
 error[E0302]: wrong
    --> m.snn:24:40
    |
@@ -32,12 +36,15 @@ error[E0302]: wrong
    |        -----------------------------   ^^ a current
    |        |
    |        voltage/time"""
+    )
 
 
 def test_a_label_elsewhere_has_its_own_place():
     text = rendered("one\ntwo", "two", "here", (("one", "there"),))
 
-    assert text == """\
+    assert (
+        text
+        == """\
 error[E0302]: wrong
   --> m.snn:2:1
   |
@@ -47,6 +54,7 @@ error[E0302]: wrong
   |
 1 | one
   | --- there"""
+    )
 
 
 @pytest.mark.parametrize("character", ["\0", "\x1b", "\x07", "\x7f", "\u202e", "\u200b", "\x9b"])

@@ -1,67 +1,117 @@
-"""A compilation by hand: the text of fake_model.py with a recipe on the digits."""
+"""A small real model, compiled once, and its data set: three blobs in eight dimensions."""
 
-import importlib.util
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
-from snnc.source import Source, Span
+from snnc import pipeline
+from snnc.harness.load_module import load_module
 
-TEXT = Path(__file__).with_name("fake_model.py").read_text()
+MODEL = """\
+edition 2026
+
+import std.neurons (PLIF, LI)
+
+network Blobs(hidden = 16) {
+  dt = 1 ms
+
+  input pixels : real[8]
+  layer h = PLIF[hidden](theta ~ normal(1, 0.05))
+  layer out = LI[3](tau = 9.5 ms)
+
+  pixels -> dense() -> h
+  h -> dense() -> out
+
+  output logits = 10 * mean_over_time(out.v)
+}
+
+data blobs = npz("blobs.npz", val = 0.2, test = 0.2, seed = 1) -> hold(duration = 10 ms)
+
+train baseline of Blobs on blobs {
+  epochs = 3
+  batch = 32
+  loss = cross_entropy(logits, label)
+  optimizer = adam(lr = 1e-2)
+  metric accuracy = accuracy(logits, label)
+  metric confusion = confusion(logits, label)
+  select = best(val.accuracy)
+}
+"""
 
 
-@dataclass(frozen=True)
-class FakeData:
-    arguments: dict[str, Any]
-    span: Span
-    name: str = "blobs"
-    source_name: str = "npz"
-
-
-@dataclass(frozen=True)
-class FakeRecipe:
-    data: FakeData
-    span: Span
-
-
-@dataclass(frozen=True)
-class FakeCompiled:
-    text: str
-    recipe: FakeRecipe | None
-    name: str = "fake"
-
-
-@pytest.fixture
-def model():
-    """The fake model as a module."""
-    spec = importlib.util.spec_from_loader("fake_model", None)
-    module = importlib.util.module_from_spec(spec)
-    exec(compile(TEXT, "fake_model.py", "exec"), module.__dict__)
-    return module
-
-
-@pytest.fixture
-def compiled(tmp_path):
-    """A compiled recipe whose data set, three blobs in eight dimensions, lies beside its source fake.snn."""
+def write_blobs(folder: Path) -> Path:
+    """Write blobs.snn and blobs.npz; return the former."""
     rng = np.random.default_rng(0)
     label = np.arange(240) % 3
     pixels = rng.normal(size=(3, 8))[label] + 0.3 * rng.normal(size=(240, 8))
-    np.savez(tmp_path / "blobs.npz", pixels=pixels.astype(np.float32), label=label)
-    source = tmp_path / "fake.snn"
-    source.write_text("edition 2026\ntrain baseline of Fake on blobs {}\n")
-    text = Source(str(source), source.read_text())
-    arguments = {"path": "blobs.npz", "val": 0.2, "test": 0.2, "seed": 1}
-    return FakeCompiled(TEXT, FakeRecipe(FakeData(arguments, Span(text, 0, 12)), Span(text, 13, 27)))
+    np.savez(folder / "blobs.npz", pixels=pixels.astype(np.float32), label=label)
+    source = folder / "blobs.snn"
+    source.write_text(MODEL)
+    return source
+
+
+@pytest.fixture(scope="session")
+def compile_source():
+    """From a file and settings to its compiled recipe."""
+
+    def compile_it(source, overrides=()):
+        program = pipeline.load(source)
+        return pipeline.compile_entry(program, pipeline.choose(program, None), overrides)
+
+    return compile_it
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs_compiled_once(tmp_path_factory):
+    """Let JAX reuse compiled programs: every test loads the emitted text anew, and most of them train."""
+    settings = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("programs")),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": 0,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+@pytest.fixture(scope="session")
+def _compiled(tmp_path_factory, compile_source):
+    return compile_source(write_blobs(tmp_path_factory.mktemp("blobs")))
+
+
+@pytest.fixture
+def source(tmp_path):
+    """The path of blobs.snn, its data set beside it."""
+    return write_blobs(tmp_path)
+
+
+@pytest.fixture
+def compiled(_compiled):
+    """The recipe `baseline` of blobs.snn."""
+    return _compiled
+
+
+@pytest.fixture(scope="session")
+def _model(_compiled):
+    return load_module(_compiled.text)
+
+
+@pytest.fixture
+def model(_model):
+    """The emitted module."""
+    return _model
 
 
 class Recorder:
     """A reporter that remembers."""
 
     def __init__(self):
-        self.plans, self.samples, self.records, self.stages = [], [], [], []
+        self.plans, self.samples, self.records, self.stages, self.notes = [], [], [], [], []
 
     def start(self, plan):
         self.plans.append(plan)
@@ -74,6 +124,9 @@ class Recorder:
 
     def stage(self, text):
         self.stages.append(text)
+
+    def note(self, text):
+        self.notes.append(text)
 
 
 @pytest.fixture

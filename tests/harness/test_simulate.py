@@ -35,7 +35,7 @@ def test_poisson_spikes_have_their_rate_and_repeat_by_seed(model):
     ("texts", "message"),
     [
         ([], "nothing is said of the input `pixels`"),
-        (["pixel=zero", "pixels=zero"], "`Fake` has no input `pixel`"),
+        (["pixel=zero", "pixels=zero"], "`Blobs` has no input `pixel`"),
         (["pixels=poisson:2000"], "`pixels` at 2000 Hz has more than one spike in a step of 1 ms"),
     ],
 )
@@ -73,8 +73,7 @@ def test_arrays_of_another_shape_are_refused(tmp_path, model):
         read_inputs(model, tmp_path / "x.npz")
 
 
-def test_a_sample_of_the_data_set_can_be_simulated_and_drawn(tmp_path, compiled, model):
-    source = tmp_path / "fake.snn"
+def test_a_sample_of_the_data_set_can_be_simulated_and_drawn(tmp_path, source, compiled, model):
     inputs = encode_sample(model, load_dataset(compiled, source, None), 7, 0, source)
     simulation = simulate(model, inputs, 10)
     written = draw_simulation(tmp_path / "out", model, simulation)
@@ -85,8 +84,6 @@ def test_a_sample_of_the_data_set_can_be_simulated_and_drawn(tmp_path, compiled,
         np.testing.assert_array_equal(np.arange(1, 11), stored["time"])
 
 
-def test_a_sample_that_is_not_there_is_told(tmp_path, compiled, model):
-    source = tmp_path / "fake.snn"
-
+def test_a_sample_that_is_not_there_is_told(source, compiled, model):
     with pytest.raises(CompileError, match="the data set has no sample 240"):
         encode_sample(model, load_dataset(compiled, source, None), 240, 0, source)
