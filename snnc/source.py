@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -10,7 +10,7 @@ class Source:
     """One file: `path` as the author wrote it (shown in messages), `text` as read."""
 
     path: str
-    text: str
+    text: str = field(repr=False)
 
     def position(self, offset: int) -> tuple[int, int]:
         """Return the 1-based line and column of `offset`.

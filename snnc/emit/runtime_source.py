@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import symtable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -36,7 +37,7 @@ def runtime_functions() -> dict[str, RuntimeFunction]:
                 continue
             start = min([node.lineno, *(d.lineno for d in node.decorator_list)]) - 1
             source = "\n".join(lines[start : node.end_lineno])
-            names = [n.id for n in ast.walk(node) if isinstance(n, ast.Name)]
+            names = _global_names(source)
             owner = _owner(node)
             if owner is not None:
                 old = found[owner]
@@ -58,10 +59,21 @@ def _owner(node: ast.FunctionDef) -> str | None:
     return None
 
 
+def _global_names(text: str) -> list[str]:
+    """Return the names that `text` takes from its module, not those that its functions bind themselves."""
+    names: list[str] = []
+    tables = [symtable.symtable(text, "emitted", "exec")]
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        names += [s.get_name() for s in table.get_symbols() if s.is_referenced() and s.is_global()]
+    return names
+
+
 def pasted(text: str) -> tuple[str, ...]:
     """Return the texts of all runtime functions that `text` calls, directly or not."""
     functions = runtime_functions()
-    names = {n.id for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)}
+    names = set(_global_names(text))
     wanted = [name for name in functions if name in names]
     for name in wanted:
         wanted += [n for n in functions[name].calls if n in functions and n not in wanted]

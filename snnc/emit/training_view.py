@@ -273,9 +273,12 @@ def schedule_text(lr: model.Value) -> str:
             if isinstance(lr.get("warmup"), model.Call):
                 warmup = _updates(lr.get("warmup"))
                 return f"optax.warmup_cosine_decay_schedule(0.0, {peak}, {warmup}, {total}, {end})"
-            alpha = number_text(lr.number("end") / lr.number("lr"))
+            alpha = number_text(lr.number("end") / lr.number("lr") if lr.number("lr") else 0.0)
             return f"optax.cosine_decay_schedule({peak}, {total}, {alpha})"
         case "onecycle":
+            if isinstance(lr.get("warmup"), model.Call):
+                share = f"({_updates(lr.get('warmup'))}) / ({total})"
+                return f"optax.cosine_onecycle_schedule({total}, {peak}, {share})"
             return f"optax.cosine_onecycle_schedule({total}, {peak})"
         case "warmup":
             return f"optax.linear_schedule(0.0, {peak}, {_updates(lr.get('over'))})"

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from snnc.data.files import LoadContext
 from snnc.data.record import DataSet, Part, make_dataset
 from snnc.data.sources import SOURCES
 from snnc.diagnostics import Code, Findings, fail
+from snnc.expr import Apply, Var, walk
 from snnc.harness.emitted import Fields
 from snnc.harness.files import whole_file
-from snnc.model import Field, Recipe
+from snnc.model import Field, Network, Recipe
 from snnc.pipeline import Compiled
 from snnc.semantics.fields import expects_time, match_fields
 
@@ -54,7 +57,28 @@ def load_dataset(compiled: Compiled, source: Path, data_dir: Path | None) -> Dat
     findings.stop_on_errors()
     names = {field: node for node, field in bindings.items()}
     fields = {names.get(name, name): array for name, array in loaded.fields.items()}
+    if "label" in fields:
+        _check_labels(recipe, compiled.network, fields["label"])
     return make_dataset(fields, loaded.split, data.span, data.name)
+
+
+def _check_labels(recipe: Recipe, network: Network, labels: np.ndarray) -> None:
+    """Refuse, with E0605, labels beyond the classes of an output that they are compared with: JAX would not tell."""
+    largest = int(labels.max(initial=0))
+    shapes = {f"output:{output.name}": output.type.shape for output in network.outputs}
+    for term in (recipe.loss, *recipe.metrics):
+        for expr in walk(term.value):
+            if not (isinstance(expr, Apply) and Var("field:label") in expr.args and isinstance(expr.args[0], Var)):
+                continue
+            shape = shapes.get(expr.args[0].name)
+            if shape and largest >= shape[-1]:
+                name = expr.args[0].name.removeprefix("output:")
+                raise fail(
+                    Code.BAD_DATA,
+                    recipe.data.span,
+                    f"`label` goes up to {largest}, and `{name}` of `{network.name}` has {shape[-1]} classes",
+                    help=f"classes are numbered from 0 to {shape[-1] - 1}; make the layer wider or renumber the labels",
+                )
 
 
 def load_parts(compiled: Compiled, source: Path, data_dir: Path | None) -> dict[str, dict[str, Any]]:

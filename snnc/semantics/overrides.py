@@ -32,8 +32,10 @@ def _set(module: Module, path: str, text: str) -> Module:
     parts = path.split(".")
     home, name, rest = module, parts[0], parts[1:]
     if name in module.spaces and rest:  # a path into a module imported as a name
-        inner = _set(module.spaces[name], ".".join(rest), text)
-        return _copy(module, spaces={**module.spaces, name: inner})
+        old = module.spaces[name]
+        inner = _set(old, ".".join(rest), text)
+        names = {n: (inner.own.get(n, i), inner) if home is old else (i, home) for n, (i, home) in module.names.items()}
+        return _copy(module, spaces={**module.spaces, name: inner}, names=names)
     if name not in home.own:
         raise fail(Code.BAD_PATH, where, f"nothing is called `{name}`", help=did_you_mean(name, home.own))
     item = _replaced(home.own[name], rest, value, where)
@@ -109,7 +111,7 @@ def _in_call(expr: nodes.Expr, rest: list[str], value: nodes.Expr, where: Span) 
         raise fail(Code.BAD_PATH, where, f"`{expr.span.text}` has no argument `{rest[0]}`", help="set it as a whole")
     args = list(expr.args)
     for i, arg in enumerate(args):
-        if arg.name == rest[0]:
+        if arg.name == rest[0] or (arg.name is None and i == 0 and rest[0] == "lr"):
             inner = value
             if len(rest) > 1:
                 inner = _in_call(arg.value, rest[1:], value, where)

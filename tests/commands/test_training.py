@@ -103,14 +103,14 @@ def test_saved_weights_evaluate_to_what_the_training_said(trained, run_in):
 
 def test_options_of_the_command_line_reach_the_run(trained, run_in):
     folder, _ = trained
-    options = ("--set", "Blobs.h.tau=5 ms", "--set", "baseline.optimizer.lr=1e-3", "--seed", "3", "--batch", "16")
+    options = ("--set", "blobs.seed=2", "--set", "baseline.optimizer.lr=1e-3", "--seed", "3", "--batch", "16")
     start = ("--weights", "runs/blobs/weights.safetensors", "--epochs", "1", "--no-plots", "--out", "other")
     record = final(run_in(folder, "train", "blobs.snn", *options, *start, "--json"))
 
     config = json.loads((folder / "other" / "config.json").read_text())
     expected = {"epochs": 1, "batch": 16, "seed": 3, "start": "runs/blobs/weights.safetensors"}
     assert {name: config[name] for name in expected} == expected
-    assert config["overrides"] == {"Blobs.h.tau": "5 ms", "baseline.optimizer.lr": "1e-3"}
+    assert config["overrides"] == {"blobs.seed": "2", "baseline.optimizer.lr": "1e-3"}
     assert not list((folder / "other").glob("*.png"))
     assert record["train"]["loss"] < 0.5
 
@@ -174,7 +174,7 @@ def test_the_exported_data_train_the_emitted_file_alone(snnc, tmp_path, write_mo
     assert exported.stdout == "out.npz: pixels [240, 8], label [240]\n"
     assert compiled.stdout == "alone.py\n"
     assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith("epoch 1: train loss ")
+    assert result.stdout.startswith("epoch 1: train ")
     with np.load(tmp_path / "w.npz") as weights:
         assert {"h.tau", "pixels_h.dense.w", "h_out.dense.w"} == set(weights)
 

@@ -463,7 +463,8 @@ def sample(probability: Array, chance: Array) -> Array:
 
 @sample.defjvp
 def _sample_jvp(primals: Any, tangents: Any) -> Any:
-    return sample(*primals), tangents[0]
+    drawn = sample(*primals)
+    return drawn, jnp.broadcast_to(tangents[0], drawn.shape)
 
 
 def exprel(z: Value) -> Array:

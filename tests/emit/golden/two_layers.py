@@ -782,20 +782,6 @@ def silent_fraction(spikes: Array, weight: Array) -> Array:
     return jnp.mean((total == 0).astype(spikes.dtype))
 
 
-@jax.custom_jvp
-def sample(probability: Array, chance: Array) -> Array:
-    """1 where `chance`, uniform in [0, 1), falls below `probability`.
-
-    Its derivative is that of the probability.
-    """
-    return (chance < probability).astype(probability.dtype)
-
-
-@sample.defjvp
-def _sample_jvp(primals: Any, tangents: Any) -> Any:
-    return sample(*primals), tangents[0]
-
-
 def mean_over_time(x: Array) -> Array:
     """Return the mean of each sequence: [T, B, ...] -> [B, ...], unit of x."""
     return jnp.mean(x, axis=0)
