@@ -180,7 +180,9 @@ def _spikes(
         fired.append(target)
         statements += _test(neuron, rule, k, target, bound, gate)
     emitted: list[str] = []
-    inside: list[Expr] = []  # what `spike` means in each block: the value that is emitted, as one that has fired sees it
+    inside: list[
+        Expr
+    ] = []  # what `spike` means in each block: the value that is emitted, as one that has fired sees it
     for k, (rule, target) in enumerate(zip(neuron.spikes, fired, strict=True), 1):
         if rule.emit is None:
             emitted.append(target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from snnc import model
-from snnc.diagnostics import Code, CompileError, Findings, did_you_mean
+from snnc.diagnostics import MAX_FINDINGS, Code, CompileError, Findings, did_you_mean
 from snnc.expr import Apply, Expr, Var, variables, walk
 from snnc.lower.body import Extra, expressions, lower_neuron
 from snnc.lower.schedule import lower_network
@@ -28,6 +28,8 @@ def check_module(module: Module, findings: Findings, allow_extern: bool) -> None
     """Collect the findings of every item that `module` defines."""
     networks: dict[str, model.Network | None] = {}
     for name, item in module.own.items():
+        if len(findings.errors) >= MAX_FINDINGS:
+            return
         inner = Findings()
         try:
             _check_item(name, item, module, inner, networks, allow_extern)

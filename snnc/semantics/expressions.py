@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
-from snnc.diagnostics import Code, Findings, Label, did_you_mean
+import numpy as np
+
+from snnc.diagnostics import Code, Findings, Label, did_you_mean, fail
 from snnc.expr import Apply, Expr, Num, Var, apply, children, size
 from snnc.functions import CALLABLE, CONSTANTS, FUNCTIONS
 from snnc.semantics.modules import Module, name_span
@@ -59,6 +61,7 @@ class Scope:
     inside: tuple[str, ...] = ()  # functions being inlined, against recursion
     call: Callable[[nodes.Call, Scope], Typed | None] | None = None  # further functions, asked first
     functions: tuple[str, ...] = ()  # the names of those
+    constants: dict[Span, Typed] = field(default_factory=dict, compare=False)  # resolved already
 
     def with_names(self, names: Mapping[str, Typed]) -> Scope:
         return replace(self, names={**self.names, **names})
@@ -66,7 +69,13 @@ class Scope:
 
 def resolve(expr: nodes.Expr, scope: Scope) -> Typed:
     """Return `expr` resolved in `scope`; findings go to `scope.findings`."""
-    typed = _resolve(expr, scope)
+    try:
+        typed = _resolve(expr, scope)
+    except RecursionError:
+        raise fail(
+            Code.TOO_LARGE, expr.span, "definitions are nested too deeply here",
+            help="write fewer of them in terms of each other",
+        ) from None  # fmt: skip
     if typed.dimension is not None and (size(typed.expr) > MAX_SIZE or depth(typed.expr) > MAX_NESTING):
         scope.findings.add(
             Code.TOO_LARGE, expr.span, "this expression becomes too large when its `let`s are replaced",
@@ -240,8 +249,11 @@ def _name(expr: nodes.Name, scope: Scope) -> Typed:
         if item.name in scope.inside:
             _report_circle(scope.inside[scope.inside.index(item.name) :], home, scope)
             return POISON
-        inner = Scope({}, home, scope.findings, f"in constant `{item.name}`", (*scope.inside, item.name))
-        return resolve(item.value, inner)
+        if item.span not in scope.constants:
+            inside = (*scope.inside, item.name)
+            inner = Scope({}, home, scope.findings, f"in constant `{item.name}`", inside, constants=scope.constants)
+            scope.constants[item.span] = resolve(item.value, inner)
+        return scope.constants[item.span]
     if scope.module.find(expr) is not None:
         scope.findings.add(
             Code.WRONG_KIND, expr.span, f"`{expr.text}` is no value that can be used {scope.where}",
@@ -510,6 +522,7 @@ def constant(expr: Expr, values: Mapping[str, float] | None = None) -> float | N
             if any(value is None for value in evaluated) or fn not in FUNCTIONS:
                 return None
             try:
-                return float(FUNCTIONS[fn].value(*evaluated))
-            except (ArithmeticError, ValueError):
+                with np.errstate(all="ignore"):
+                    return float(FUNCTIONS[fn].value(*evaluated))
+            except (ArithmeticError, ValueError, TypeError):  # a TypeError: a root that is complex
                 return math.nan

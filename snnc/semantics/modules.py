@@ -196,9 +196,9 @@ def _load_import(
             Code.BAD_IMPORT,
             item.module.span,
             f"no module `{item.module.text}`",
-            help="the standard library has "
-            + ", ".join(f"`std.{n}`" for n in known)
-            + '; a file of yours is imported by its path, as in `import "./cells.snn" as cells`',
+            help=did_you_mean(item.module.text, [f"std.{n}" for n in known])
+            if parts[0] == "std"
+            else 'a file of yours is imported by its path, as in `import "./cells.snn" as cells`',
         )
         return None
     text = item.module.value

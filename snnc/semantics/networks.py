@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from snnc import model
-from snnc.diagnostics import Code, Findings, Label, did_you_mean
+from snnc.diagnostics import Code, Findings, Label, did_you_mean, fail
 from snnc.expr import Num, Var
 from snnc.ops.operation import Shape
 from snnc.semantics.chains import read_chain
@@ -21,6 +21,7 @@ from snnc.syntax import nodes
 from snnc.units import DIMENSIONS, ONE, TIME
 
 MIN_DT = 1e-9  # ms
+MAX_PARTS = 3000  # names in chains, layers, inputs, outputs
 
 
 def elaborate(item: nodes.Network, home: Module, findings: Findings) -> model.Network:
@@ -29,6 +30,12 @@ def elaborate(item: nodes.Network, home: Module, findings: Findings) -> model.Ne
     Raises:
         CompileError: with every finding of this phase.
     """
+    parts = sum(len(part.nodes) if isinstance(part, nodes.Chain) else 1 for part in item.body)
+    if parts > MAX_PARTS:
+        raise fail(
+            Code.TOO_BIG, name_span(item), f"`{item.name}` has {parts} layers and operations, and at most {MAX_PARTS} are taken",
+            help="a layer holds many neurons: `LIF[1000]()`",
+        )  # fmt: skip
     e = Elaboration(item, home, findings, Scope({}, home, findings, f"in network `{item.name}`"))
     _read_formals(e)
     _read_settings(e)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from snnc import model
-from snnc.diagnostics import Code, Findings, Label, did_you_mean
+from snnc.diagnostics import Code, Findings, Label, did_you_mean, fail
 from snnc.expr import Apply, Expr, Num, Var, apply, substitute, variables
 from snnc.semantics.expressions import ANY, POISON, Scope, Typed, constant, expect, resolve, resolve_as
 from snnc.semantics.modules import Module, name_span
@@ -23,6 +23,7 @@ from snnc.units import ONE, TIME, Dimension, dimension_name, unit_name
 CLAUSE_ARGUMENTS = ("surrogate", "solve", "refractory", "detach")
 BEFORE = "spike.before"  # the published spike of the previous step, read inside `step` and `let`
 MAX_PERIOD = 1e9  # ms
+MAX_CLAUSES = 500
 SOLVERS = ("auto", "exact", "exp_euler", "euler", "rk2", "rk4")
 
 
@@ -86,6 +87,11 @@ def resolve_neuron(
 
     `dt` is the step in ms; None (a neuron outside any network) lets everything be checked but what depends on it.
     """
+    if len(item.body) > MAX_CLAUSES:
+        raise fail(
+            Code.TOO_BIG, name_span(item), f"`{item.name}` has {len(item.body)} clauses, and at most {MAX_CLAUSES} are taken",
+            help="split it into several neurons",
+        )  # fmt: skip
     builder = _Builder(item, home, findings, f"in neuron `{item.name}`")
     builder.names["dt"] = Typed(Var("dt"), TIME)
     clauses = {kind: _last(item, kind, findings) for kind in _SINGLE}
@@ -199,6 +205,11 @@ def _state(builder: _Builder, clause: nodes.State) -> model.State:
                 f"a state cannot be `{mod.kind}`",
                 help="only parameters have this; take it out",
             )
+    if carry and clause.drawn:
+        builder.findings.add(
+            Code.NOT_YET, name_span(clause), "not supported yet: a drawn state that is carried over samples",
+            help=f"give it a number: `state {clause.name} = 0 carry`",
+        )  # fmt: skip
     declared = declared_dimension(clause.type, builder.findings)
     init: Expr | model.Drawn
     if clause.drawn:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from snnc import model
-from snnc.diagnostics import Code, Findings, Label, did_you_mean
+from snnc.diagnostics import Code, Findings, Label, did_you_mean, fail
 from snnc.expr import Expr, Num, Var
 from snnc.semantics.expressions import ANY, Scope, Typed, bind_arguments, constant, expect, resolve, resolve_as
 from snnc.semantics.modules import Module, name_span
@@ -48,6 +48,14 @@ def resolve_drawn(value: nodes.Expr, scope: Scope, what: str) -> tuple[model.Dra
         return model.Drawn("uniform", (Num(0.0), Num(1.0))), None
     first = resolve(bound[formals[0].name], scope)
     second = resolve(bound[formals[1].name], scope)
+    for typed, formal in ((first, formals[0]), (second, formals[1])):
+        fixed = constant(typed.expr)
+        if fixed is not None and not math.isfinite(fixed):
+            scope.findings.add(
+                Code.BAD_VALUE, bound[formal.name].span, f"`{formal.name}` of `{value.func.text}` is not finite",
+                help="write a number",
+            )  # fmt: skip
+            return model.Drawn("uniform", (Num(0.0), Num(1.0))), None
     dimension = first.dimension if first.dimension != ANY else second.dimension
     wanted = ONE if value.func.text == "lognormal" else dimension
     expect(second, wanted, bound[formals[1].name].span, scope.findings, f"the second argument of `{value.func.text}`")
@@ -245,8 +253,14 @@ def resolve_params(
     """
     clauses = {clause.name: clause for clause in item.body if isinstance(clause, nodes.Param)}
     params = _Params(clauses, home, overrides, use, dt, findings, f"in neuron `{item.name}`", span)
-    for name in clauses:
-        params.resolve(name)
+    try:
+        for name in clauses:
+            params.resolve(name)
+    except RecursionError:
+        raise fail(
+            Code.TOO_LARGE, name_span(item), f"the parameters of `{item.name}` depend on each other too deeply",
+            help="give some of them a number",
+        ) from None  # fmt: skip
     return tuple(params.done.values()), tuple(params.unknown)
 
 

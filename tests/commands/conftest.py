@@ -46,9 +46,9 @@ train baseline of Blobs on blobs {
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory):
     """The environment of every process: the snnc that is tested, and one cache of compiled programs for all."""
-    kept = {name: str(tmp_path_factory.mktemp(name.lower())) for name in ("SNNC_CACHE", "PYTHONPYCACHEPREFIX")}
+    cache = tmp_path_factory.mktemp("programs")
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**inherited, **kept, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    return {**inherited, "PYTHONPATH": str(ROOT), "SNNC_CACHE": str(cache), "JAX_PLATFORMS": "cpu"}
 
 
 @pytest.fixture(scope="session")
@@ -81,13 +81,11 @@ def blob_arrays():
 
 @pytest.fixture(scope="session")
 def write_model(blob_arrays):
-    """Write blobs.snn and blobs.npz into a folder, with further recipes, or with words replaced."""
+    """Write blobs.snn and blobs.npz into a folder, with further recipes, or with one text replaced by another."""
 
-    def write(folder, more="", **replaced):
-        text = MODEL + more
-        for old, new in replaced.values():
-            assert old in text
-            text = text.replace(old, new)
+    def write(folder, more="", replaced=("", "")):
+        assert replaced[0] in MODEL
+        text = (MODEL.replace(*replaced) if replaced[0] else MODEL) + more
         np.savez(folder / "blobs.npz", **blob_arrays)
         (folder / "blobs.snn").write_text(text)
         return text

@@ -1,29 +1,14 @@
 """The command line as a user meets it: exit codes, words and files, without a model compiled."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-import snnc as package
 from snnc.diagnostics import Code
 
 COMMANDS = ("new", "check", "fmt", "explain", "compile", "train", "eval", "run", "data")
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(package.__file__).parent.parent)}  # the snnc that is tested
 UNFORMATTED = "edition 2026\n\n\n\nneuron A{ # leaky\nstate v=-1\nv'=-v/9ms }\n"
-
-
-@pytest.fixture
-def snnc(tmp_path):
-    """Run `python -m snnc` in an empty folder."""
-
-    def run(*arguments):
-        command = [sys.executable, "-W", "error", "-m", "snnc", *arguments]
-        return subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
-
-    return run
 
 
 def test_help_lists_every_command(snnc):
@@ -130,11 +115,11 @@ def test_new_writes_a_formatted_file_once(snnc, tmp_path):
     assert (check.returncode, check.stderr) == (0, "")
 
 
-def test_the_command_line_loads_nothing_heavy():
+def test_the_command_line_loads_nothing_heavy(environment):
     heavy = "{'jax', 'numpy', 'matplotlib', 'optax', 'safetensors', 'rich'}"
     program = f"import sys, snnc.cli; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run(
-        [sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
 
     assert result.stdout == "[]\n"

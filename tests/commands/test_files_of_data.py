@@ -62,7 +62,7 @@ def write_keras(folder, arrays):
 
 @pytest.mark.parametrize("write", [write_csv, write_idx, write_keras], ids=["csv", "idx", "keras"])
 def test_a_file_of_samples_trains(snnc, tmp_path, write_model, blob_arrays, write):
-    write_model(tmp_path, data=('npz("blobs.npz", val = 0.2, test = 0.2, seed = 1)', write(tmp_path, blob_arrays)))
+    write_model(tmp_path, replaced=('npz("blobs.npz", val = 0.2, test = 0.2, seed = 1)', write(tmp_path, blob_arrays)))
     result = snnc("train", "blobs.snn", "--no-plots", "--epochs", "3")
 
     assert result.returncode == 0, result.stderr

@@ -154,7 +154,7 @@ def test_a_recipe_starts_from_the_weights_of_another(snnc, tmp_path, write_model
     ids=["momentum", "rmsprop", "adamax", "adamw", "sgd"],
 )
 def test_every_optimiser_lowers_the_loss(snnc, tmp_path, write_model, optimizer, more):
-    write_model(tmp_path, change=("optimizer = adam(lr = 1e-2)", f"optimizer = {optimizer}\n  {more}"))
+    write_model(tmp_path, replaced=("optimizer = adam(lr = 1e-2)", f"optimizer = {optimizer}\n  {more}"))
     result = snnc("train", "blobs.snn", "--epochs", "3", "--no-plots")
     lines = (tmp_path / "runs" / "blobs" / "metrics.jsonl").read_text().splitlines() if not result.returncode else []
 

@@ -30,7 +30,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("code", BROKEN)
 def test_training_a_broken_file_ends_in_words(snnc, tmp_path, write_model, code):
-    write_model(tmp_path, change=BROKEN[code])
+    write_model(tmp_path, replaced=BROKEN[code])
     result = snnc("train", "blobs.snn")
 
     assert (result.returncode, result.stdout) == (1, "")
@@ -82,7 +82,8 @@ def test_every_model_of_the_repository_is_checked_and_formatted(snnc):
 
     assert (check.returncode, check.stderr) == (0, "")
     assert len(check.stdout.splitlines()) == len(files) > 3
-    assert (fmt.returncode, fmt.stderr) == (0, "")
+    assert fmt.stderr == ""
+    assert fmt.returncode == 0
 
 
 def test_compile_writes_one_python_file(snnc, tmp_path):

@@ -4,7 +4,13 @@ from hypothesis import strategies as st
 
 STATES = ("v", "u", "w")
 TAUS = ("2 ms", "5 ms", "10 ms", "10.000001 ms", "20 ms")
-SURROGATES = ("atan(alpha = 2)", "superspike(beta = 5)", "triangle(height = 0.3)", "box(width = 1)", "spiky(width = 0.4)")
+SURROGATES = (
+    "atan(alpha = 2)",
+    "superspike(beta = 5)",
+    "triangle(height = 0.3)",
+    "box(width = 1)",
+    "spiky(width = 0.4)",
+)
 USER_SURROGATE = "surrogate spiky(x, width = 0.5) = 1 / width if abs(x) < width / 2 else 0.1 / (1 + abs(x))^2"
 
 
@@ -82,8 +88,14 @@ def spikes(draw, states):
     lines = []
     for k in range(draw(st.integers(1, 3))):
         state = draw(st.sampled_from(states)) if k else "v"
-        when = f"{state} >= theta" if k == 0 else draw(
-            st.sampled_from([f"{state} > 2 * theta", f"{state} <= -theta", f"{state} < -0.5", f"theta + beta < {state}"])
+        when = (
+            f"{state} >= theta"
+            if k == 0
+            else draw(
+                st.sampled_from(
+                    [f"{state} > 2 * theta", f"{state} <= -theta", f"{state} < -0.5", f"theta + beta < {state}"]
+                )
+            )
         )
         scale = draw(st.sampled_from(["", " scale theta", " scale 0.5"]))
         rising = draw(st.sampled_from(["", "", " rising"]))
@@ -146,7 +158,7 @@ def networks(draw):
     delays = st.sampled_from([0, 0, 1, 2, 3])
     back = st.integers(1, 3)
     edges = []
-    for k, (_, ports, states) in enumerate(layers):
+    for k, (_, ports, _) in enumerate(layers):
         for port in (p for p in ports if p != "I"):
             source = draw(st.sampled_from(sources[-2:]))
             edges.append(f"{source} -> {draw(operations(draw(delays)))} -> h{k}.{port}")

@@ -98,9 +98,7 @@ def test_an_end_jump_reads_the_integrated_state():
 
 
 def test_step_assigns_simultaneously_and_reads_ports():
-    model = one_layer(
-        "input I\nstate a = 1\nstate b = 0\nstate kept = 7\nstep { a = b + I; b = a - 0.5 * b }", ("I",)
-    )
+    model = one_layer("input I\nstate a = 1\nstate b = 0\nstate kept = 7\nstep { a = b + I; b = a - 0.5 * b }", ("I",))
     a, b, expected = 1.0, 0.0, []
     for now in ARRIVALS:
         a, b = b + now, a - 0.5 * b
@@ -281,7 +279,7 @@ def test_a_blocked_port_reads_zero_and_a_held_state_ignores_step_while_refractor
         expected.append((spike, v, u))
     spike, v, u = np.array(expected, float).T
 
-    assert 3 <= spike.sum()
+    assert spike.sum() >= 3
     assert_signals(model, {"h.spike": spike, "h.v": v, "h.u": u}, in_x=ARRIVALS, in_y=OTHERS, in_I=drive)
 
 
@@ -400,7 +398,9 @@ def test_delays_are_rounded_half_up(time, steps):
 
 
 def test_edges_of_one_port_add_up_in_text_order():
-    model = compile_text(RELAYS.format(edges="a -> scale(1e16) -> f\n a -> f\n a -> scale(-1e16) -> f\n a -> g\n a -> h"))
+    model = compile_text(
+        RELAYS.format(edges="a -> scale(1e16) -> f\n a -> f\n a -> scale(-1e16) -> f\n a -> g\n a -> h")
+    )
 
     assert_signals(model, {"f.v": [(1e16 + 1.0) - 1e16]}, a=[1.0])
 

@@ -331,4 +331,6 @@ def test_a_held_state_stays_with_every_solver(solve):
 
     assert len(fired) >= 2
     for n in fired:
-        np.testing.assert_array_equal(signals["h.v"][n : n + 4, 0, 0], np.full_like(signals["h.v"][n : n + 4, 0, 0], 0.1))
+        np.testing.assert_array_equal(
+            signals["h.v"][n : n + 4, 0, 0], np.full_like(signals["h.v"][n : n + 4, 0, 0], 0.1)
+        )

@@ -91,7 +91,7 @@ def record_izhikevich():
     spiking = dict(threshold="v >= 30", reset="v = c; u += d", method="rk4")
     trace, spikes = simulate(IZHIKEVICH, IZHIKEVICH_NUMBERS, drive, dt, ["v", "u"], start, **spiking)
     smooth, _ = simulate(
-        IZHIKEVICH, IZHIKEVICH_NUMBERS, np.full(5, 8.0), 0.8, ["v", "u"], start, substeps=256, method="rk4"
+        IZHIKEVICH, IZHIKEVICH_NUMBERS, np.full(8, 4.0), 0.8, ["v", "u"], start, substeps=256, method="rk4"
     )
     np.savez_compressed(HERE / "brian2_izhikevich.npz", dt=dt, drive=drive, trace=trace, spikes=spikes, smooth=smooth)
 
