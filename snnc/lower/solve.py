@@ -227,11 +227,14 @@ class _Entries:
             return self._named(f"{row}_decay", decay, f"share of {row} left after dt")
         if (row, column) not in self.matrix:
             return ZERO
-        gap = apply("-", times_dt(self.matrix.get((column, column), ZERO)), times_dt(own))
+        # (e^a - e^b) / (a - b) as e^max(a,b) exprel(-|a - b|): exact where a = b, and no overflow where they are far apart
+        a, b = times_dt(own), times_dt(self.matrix.get((column, column), ZERO))
         value = times_dt(self.matrix[row, column])
-        if own != ZERO:
-            value = apply("*", value, apply("exp", times_dt(own)))
-        if gap != ZERO:
+        if a == b:
+            value = apply("*", value, apply("exp", a)) if a != ZERO else value
+        else:
+            gap = apply("neg", Apply("abs", (apply("-", a, b),)))
+            value = apply("*", value, Apply("exp", (Apply("max", (a, b)),)))
             value = apply("*", value, Apply("exprel", (gap,)))
         return self._named(f"{row}_from_{column}", value, f"what {column} adds to {row} within dt")
 
