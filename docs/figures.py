@@ -39,7 +39,9 @@ def draw(signals: dict[str, np.ndarray]) -> Figure:
     best = int(outputs.mean(axis=0).argmax())
     for k in range(outputs.shape[1]):
         below.plot(time, outputs[:, k], color=ORANGE if k == best else GREY, linewidth=2.2 if k == best else 1.0)
-    below.annotate(f"output {best}", (time[-1], outputs[-1, best]), xytext=(4, 0), textcoords="offset points", color=ORANGE)
+    below.annotate(
+        f"output {best}", (time[-1], outputs[-1, best]), xytext=(4, 0), textcoords="offset points", color=ORANGE
+    )
     below.set(xlabel="time (ms)", ylabel="output potential")
     for axes in (above, below):
         axes.spines[["top", "right"]].set_visible(False)

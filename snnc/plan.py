@@ -82,8 +82,9 @@ class Published:
 class Body:
     """One step of one neuron type.
 
-    `statements` run in order on the names of `slots`, `ports`, `constants` (and CHANCE where `random`); afterwards the slots hold the next state. `coefficients` are computed once from parameters and `dt`;
-    `constants` are those parameters and coefficients that the statements read.
+    `statements` run in order on the names of `slots`, `ports`, `constants` (and CHANCE where `random`); afterwards the
+    slots hold the next state. `coefficients` are computed once from parameters and `dt`; `constants` are those parameters
+    and coefficients that the statements read.
     """
 
     name: str

@@ -115,6 +115,19 @@ def unit_name(dimension: Dimension) -> str:
     return ("·".join(above) or "1") + "".join(f"/{unit}" for unit in below)
 
 
+def unit_quantity(dimension: Dimension) -> str:
+    """Return one coherent unit of `dimension` as authors can write it.
+
+    >>> unit_quantity(CURRENT), unit_quantity(ONE / CURRENT), unit_quantity(VOLTAGE / TIME)
+    ('1 pA', '1 / 1 pA', '1 mV / 1 ms')
+    """
+    name = unit_name(dimension).replace("1/", "/")
+    first, *below = name.split("/")
+    above = first.split("·") if first else []
+    text = " * ".join(f"1 {unit}" for unit in above) or "1"
+    return text + "".join(f" / 1 {unit}" for unit in below)
+
+
 def dimension_name(dimension: Dimension) -> str:
     """Return the word for `dimension` with its unit, for messages.
 

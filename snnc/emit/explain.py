@@ -12,7 +12,7 @@ from snnc.emit.pytext import python_text
 from snnc.expr import Expr
 from snnc.ops.memory import Delay
 from snnc.plan import Assign, Body, Fire, Integrate, StepPlan
-from snnc.semantics.expressions import constant
+from snnc.semantics.constants import constant
 from snnc.semantics.parameters import parameter_values
 
 

@@ -85,6 +85,12 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
+def chain_text(node: model.OpNode) -> str:
+    """Return the chain in which an operation stands, cut to fit a comment; a long one shows the operation alone."""
+    text = one_line(node.text)
+    return text if len(text) <= 60 else f"{node.name} in {text[:40]}..."
+
+
 def doc_lines(text: str) -> tuple[str, ...]:
     """Return lines of a doc comment that are safe inside a docstring."""
     lines = [one_line(line).replace("\\", "\\\\").replace('"""', "'''").rstrip('"') for line in text.splitlines()]

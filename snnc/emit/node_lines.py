@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from snnc import model
 from snnc.emit.names import field_name, function_name, identifier, stream_number
-from snnc.emit.neuron_view import LineView, one_line, place
+from snnc.emit.neuron_view import LineView, chain_text, place
 from snnc.lower.schedule import sources_of
 from snnc.ops.memory import Delay, Dropout
 from snnc.plan import Group, StepPlan
@@ -77,8 +77,7 @@ def _operation(node: model.OpNode, plan: StepPlan, local: Mapping[model.Signal, 
 
 
 def _comment(node: model.OpNode) -> str:
-    text = one_line(node.text)
-    return f"{text if len(text) <= 60 else text[:57] + '...'}  ({place(node.span)})"
+    return f"{chain_text(node)}  ({place(node.span)})"
 
 
 def _in_order(layer: model.Layer, ports: tuple[str, ...]) -> list[tuple[str, tuple[model.Signal, ...]]]:

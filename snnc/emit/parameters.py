@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from snnc import model
 from snnc.emit.names import identifier, stream_number
-from snnc.emit.neuron_view import one_line, place
+from snnc.emit.neuron_view import chain_text, place
 from snnc.emit.pytext import number_text, python_text
 from snnc.expr import Expr, Var, substitute
 from snnc.ops.initialisers import INITIALISERS
 from snnc.plan import StepPlan
-from snnc.semantics.expressions import constant
+from snnc.semantics.constants import constant
 from snnc.semantics.parameters import parameter_values
 from snnc.units import unit_name
 
@@ -49,7 +49,7 @@ def stored_parameters(plan: StepPlan) -> tuple[Stored, ...]:
                 runtime = INITIALISERS[weight.init.name].runtime
                 key = f"stream(key, {stream_number(name)})"
                 initial = f"{runtime}({key}, {weight.shape!r}{options})"
-                comment = f"{one_line(node.text)}, {list(weight.shape)}{'' if unit == '1' else ' ' + unit}"
+                comment = f"{chain_text(node)}, {list(weight.shape)}{'' if unit == '1' else ' ' + unit}"
                 found.append(
                     Stored(
                         name, identifier(name), weight.shape, f"{comment}  ({place(node.span)})", initial, decays=True

@@ -12,7 +12,7 @@ from snnc import model
 from snnc.expr import Apply, Expr, Num, Var, apply, size, substitute, variables
 from snnc.lower.solve import apply_if, bind_ports, mark, ordered, solve, unmarked
 from snnc.plan import CHANCE, Assign, Body, Fire, Integrate, Published, Slot, Statement
-from snnc.semantics.neurons import BEFORE
+from snnc.semantics.neuron_builder import BEFORE
 from snnc.units import unit_name
 
 COUNTER = mark("refractory")  # steps for which the neuron stays refractory

@@ -15,9 +15,10 @@ from snnc.diagnostics import Code, CompileError, fail
 from snnc.expr import Apply, Expr, Num, Var, apply, substitute, variables
 from snnc.lower.affine import NonLinearError, affine
 from snnc.plan import Assign, Integrate, Statement
-from snnc.source import NOWHERE
+from snnc.source import NOWHERE, Span
 
 ZERO = Num(0.0)
+MAX_COUPLED = 12  # states of one matrix exponential
 DT = Var("dt")
 
 
@@ -69,7 +70,7 @@ def solve(neuron: model.Neuron, equations: Mapping[str, Expr], fixed: frozenset[
         return _explicit(neuron, equations, held, holding)
     if kind in ("auto", "exact"):
         try:
-            return _exact(equations, fixed, held, holding)
+            return _exact(equations, fixed, held, holding, neuron.span)
         except NonLinearError as error:
             if kind == "exact":
                 raise _refusal(
@@ -96,14 +97,14 @@ def _refusal(neuron: model.Neuron, term: Expr, code: Code, kind: str, wanted: st
 
 
 def _exact(
-    equations: Mapping[str, Expr], fixed: frozenset[str], held: tuple[str, ...], holding: Expr | None
+    equations: Mapping[str, Expr], fixed: frozenset[str], held: tuple[str, ...], holding: Expr | None, span: Span
 ) -> Solution:
     coefficients: list[Assign] = []
-    updates = _linear_updates(equations, fixed, coefficients, "")
+    updates = _linear_updates(equations, fixed, coefficients, "", span)
     if held and holding is not None:
         free = {name: slope for name, slope in equations.items() if name not in held}
         coupled = any(name in variables(slope) for slope in free.values() for name in held)
-        other = _linear_updates(free, fixed, coefficients, "_held") if coupled else updates
+        other = _linear_updates(free, fixed, coefficients, "_held", span) if coupled else updates
         for name in equations:
             if name in held:
                 updates[name] = apply_if(holding, Var(name), updates[name])
@@ -119,7 +120,7 @@ def apply_if(condition: Expr, then: Expr, other: Expr) -> Expr:
 
 
 def _linear_updates(
-    equations: Mapping[str, Expr], fixed: frozenset[str], coefficients: list[Assign], suffix: str
+    equations: Mapping[str, Expr], fixed: frozenset[str], coefficients: list[Assign], suffix: str, span: Span
 ) -> dict[str, Expr]:
     """Return state -> P x + Q b; what is constant goes to `coefficients`."""
     names = tuple(equations)
@@ -135,7 +136,7 @@ def _linear_updates(
         rests[row] = rest
     updates: dict[str, Expr] = {}
     for component in _components(names, matrix):
-        entries = _Entries(component, matrix, rests, coefficients, suffix)
+        entries = _Entries(component, matrix, rests, coefficients, suffix, span)
         for row in component:
             total: Expr = ZERO
             for column in component:
@@ -174,12 +175,20 @@ class _Entries:
         rests: Mapping[str, Expr],
         coefficients: list[Assign],
         suffix: str,
+        span: Span,
     ) -> None:
         self.states, self.matrix, self.suffix = states, matrix, suffix
         self.coefficients = coefficients
         self.closed = all(self._is_closed(r, c) for r in states for c in states) and not any(
             rests[c] != ZERO and r != c and self._reaches(c, r) for r in states for c in states
         )
+        if not self.closed and len(states) > MAX_COUPLED:
+            raise fail(
+                Code.TOO_BIG,
+                span,
+                f"{len(states)} states are coupled, and `solve exact` takes at most {MAX_COUPLED} together",
+                help="use `solve rk4(substeps = 4)`",
+            )
         self.table = "" if self.closed else mark(f"flow_{'_'.join(states)}{suffix}")
         if self.table:
             cells = [apply("*", matrix.get((r, c), ZERO), DT) for r in states for c in states]

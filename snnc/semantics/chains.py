@@ -7,7 +7,7 @@ from snnc.diagnostics import Code, Label, did_you_mean
 from snnc.semantics.elaboration import Elaboration, PendingLayer, PendingOp, find_neuron, report_unknown
 from snnc.semantics.operations import OPERATIONS, bind, scale_dimension, whole
 from snnc.syntax import nodes
-from snnc.units import ONE, dimension_name, unit_name
+from snnc.units import ONE, dimension_name, unit_quantity
 
 
 def read_chain(e: Elaboration, chain: nodes.Chain) -> None:
@@ -218,7 +218,7 @@ def _set_dimensions(
             Code.UNIT_MISMATCH, name.span,
             f"`{port.name}` of `{name.parts[0]}` is {dimension_name(port.dimension)}, but {dimension_name(dimension)} arrives",
             note=dimension_name(port.dimension),
-            help=f"multiply on the way: `-> scale(1 {unit_name(port.dimension / dimension)}) ->`, "
+            help=f"multiply on the way: `-> scale({unit_quantity(port.dimension / dimension)}) ->`, "
             "or let a `dense()` carry the unit",
             labels=(Label(port.span, "the port"),),
         )  # fmt: skip

@@ -10,13 +10,15 @@ from snnc.expr import Apply, Expr, Var, variables, walk
 from snnc.lower.body import Extra, expressions, lower_neuron
 from snnc.lower.schedule import lower_network
 from snnc.plan import Body
+from snnc.semantics.constants import constant
 from snnc.semantics.data_sets import resolve_data
-from snnc.semantics.expressions import Scope, Typed, constant, resolve
+from snnc.semantics.expressions import resolve
 from snnc.semantics.modules import KIND_WORDS, Module, name_span
 from snnc.semantics.networks import elaborate
 from snnc.semantics.neurons import resolve_neuron
 from snnc.semantics.parameters import declared_dimension, parameter_values
 from snnc.semantics.recipes import resolve_recipe
+from snnc.semantics.scope import Scope, Typed
 from snnc.semantics.surrogates import surrogate_function
 from snnc.semantics.tensors import resolve_outputs
 from snnc.syntax import nodes
@@ -101,7 +103,24 @@ def _check_network(item: nodes.Network, module: Module, findings: Findings) -> m
     network = replace(network, outputs=resolve_outputs(network, item, module, findings))
     findings.stop_on_errors()
     lower_network(network)
+    trained = [i for i in module.own.values() if isinstance(i, nodes.Train) and i.network.text == item.name]
+    if not trained:
+        lint(network, None, findings)
+        check_windows(network, findings)
     return network
+
+
+def check_windows(network: model.Network, findings: Findings) -> None:
+    """Refuse a window `last` where no recipe says how long a sample is."""
+    for output in network.outputs:
+        for node in walk(output.value):
+            if isinstance(node, Apply) and node.attr("last") is not None:
+                findings.add(
+                    Code.NOT_YET,
+                    node.span,
+                    "not supported yet: a window `last` where no recipe says how long a sample is",
+                    help="use `from = …`, or add a recipe whose data has a `duration`",
+                )
 
 
 def _check_train(

@@ -11,8 +11,10 @@ from snnc.data.sources import SOURCES
 from snnc.diagnostics import Code, CompileError, Findings, did_you_mean
 from snnc.ops.encoders import ENCODERS, TRANSFORMS
 from snnc.ops.options import Choice, Option
-from snnc.semantics.expressions import Scope, constant, resolve, resolve_as
+from snnc.semantics.constants import constant
+from snnc.semantics.expressions import resolve, resolve_as
 from snnc.semantics.modules import Module, name_span
+from snnc.semantics.scope import Scope
 from snnc.syntax import nodes
 
 # Sources and steps of the language that are not built yet.

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from snnc import model
 from snnc.diagnostics import Code, Findings, Label, did_you_mean
 from snnc.ops.operation import Shape
-from snnc.semantics.expressions import Scope
 from snnc.semantics.modules import Module
 from snnc.semantics.operations import NOT_YET, OPERATIONS, OpSpec
+from snnc.semantics.scope import Scope
 from snnc.source import Span
 from snnc.syntax import nodes
 from snnc.units import ONE, Dimension

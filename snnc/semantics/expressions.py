@@ -6,65 +6,25 @@ A finding poisons the expression (dimension None), so that one cause gives one e
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
-
-import numpy as np
 
 from snnc.diagnostics import Code, Findings, Label, did_you_mean, fail
-from snnc.expr import Apply, Expr, Num, Var, apply, children, size
+from snnc.expr import Apply, Expr, Num, apply, children, size
 from snnc.functions import CALLABLE, CONSTANTS, FUNCTIONS
+from snnc.semantics.arguments import bind_arguments
 from snnc.semantics.modules import Module, name_span
-from snnc.source import Span
+from snnc.semantics.quantities import expect, number, unit_help
+from snnc.semantics.scope import ANY, POISON, Scope, Typed
 from snnc.syntax import nodes
 from snnc.units import (
     DIMENSIONS,
-    FREQUENCY,
     ONE,
-    STEP_UNITS,
-    TIME,
-    TRAIN_UNITS,
-    UNITS,
     Dimension,
     dimension_name,
-    unit_name,
 )
 
 # The dimension of 0 and inf, which are the same in every unit.
-ANY = Dimension(math.inf, math.inf, math.inf)
 MAX_SIZE = 20_000  # nodes of one resolved expression, `let` and `fn` replaced
 MAX_NESTING = 150  # its levels; what follows walks it by recursion
-
-
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """A resolved expression; `dimension` is None after an error that has already been reported."""
-
-    expr: Expr
-    dimension: Dimension | None
-
-
-POISON = Typed(Num(0.0), None)
-Lookup = Callable[[nodes.Name], Typed | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What an expression may mention. `names` are own names; module constants and functions come from `module`."""
-
-    names: Mapping[str, Typed]
-    module: Module
-    findings: Findings
-    where: str = "here"  # for messages: "in neuron `LIF`"
-    inside: tuple[str, ...] = ()  # functions being inlined, against recursion
-    call: Callable[[nodes.Call, Scope], Typed | None] | None = None  # further functions, asked first
-    functions: tuple[str, ...] = ()  # the names of those
-    constants: dict[Span, Typed] = field(default_factory=dict, compare=False)  # resolved already
-
-    def with_names(self, names: Mapping[str, Typed]) -> Scope:
-        return replace(self, names={**self.names, **names})
 
 
 def resolve(expr: nodes.Expr, scope: Scope) -> Typed:
@@ -104,44 +64,6 @@ def resolve_as(expr: nodes.Expr, dimension: Dimension | None, scope: Scope, what
     return typed.expr
 
 
-def expect(typed: Typed, dimension: Dimension | None, span: Span, findings: Findings, what: str) -> bool:
-    """Report a `UNIT_MISMATCH` unless `typed` fits; return whether it does."""
-    if dimension is None or typed.dimension is None or typed.dimension in (dimension, ANY) or dimension == ANY:
-        return True
-    found, wanted = dimension_name(typed.dimension), dimension_name(dimension)
-    findings.add(
-        Code.UNIT_MISMATCH,
-        span,
-        f"{what} is {wanted}, but this is {found}",
-        note=found,
-        help=_unit_help(typed.dimension, dimension, span.text),
-    )
-    return False
-
-
-_LITERAL = re.compile(r"(-?\s*[0-9.]+(?:[eE][+-]?[0-9]+)?)(?:\s*[A-Za-z]+)?")
-
-
-def _unit_help(found: Dimension, wanted: Dimension, text: str) -> str:
-    """Say how `text` of the unit `found` comes to the unit `wanted`."""
-    unit = "Hz" if wanted == FREQUENCY else unit_name(wanted)
-    literal = _LITERAL.fullmatch(text)
-    if literal is not None:
-        number = literal[1]
-        if wanted == ONE:
-            return f"write a number without a unit, as in `{number}`"
-        verb = "give it a unit" if found == ONE else f"write {dimension_name(wanted)}"
-        return f"{verb}, as in `{number} {unit}`" if unit.isalpha() else f"write a quantity in {unit}"
-    if wanted == ONE:
-        return "divide by a quantity of the same unit to get a plain number"
-    if found == wanted * TIME:
-        return "divide by a time, such as a time constant `tau = 10 ms`"
-    if found == ONE:
-        example = f", as in `1 {unit} * {text if text.isidentifier() else '…'}`" if unit.isalpha() else ""
-        return f"multiply by a quantity in {unit}{example}"
-    return f"multiply by {dimension_name(wanted / found)}, or check which of the two was meant"
-
-
 def _resolve(expr: nodes.Expr, scope: Scope) -> Typed:
     match expr:
         case nodes.Number():
@@ -176,65 +98,6 @@ def _resolve(expr: nodes.Expr, scope: Scope) -> Typed:
 
 
 _KINDS = {nodes.String: "string", nodes.ListExpr: "list", nodes.Index: "bracket"}
-
-
-def number(expr: nodes.Number, scope: Scope) -> Typed:
-    """Resolve a literal; `2 steps` becomes 2·dt."""
-    value = expr.value
-    if expr.unit is None:
-        return Typed(Num(value), ANY if value == 0 else ONE)
-    if expr.unit in STEP_UNITS:
-        if "dt" not in scope.names:
-            scope.findings.add(
-                Code.NO_DT, expr.span, f"`{expr.unit}` is known only where `dt` is",
-                help="write the time in ms",
-            )  # fmt: skip
-            return POISON
-        return Typed(apply("*", Num(value), scope.names["dt"].expr), TIME)
-    if expr.unit in UNITS:
-        dimension, factor = UNITS[expr.unit]
-        return Typed(Num(scaled(value, factor)), dimension)
-    in_recipes = "epochs and updates are units of a recipe's schedules"
-    help_text = in_recipes if expr.unit in TRAIN_UNITS else _known_unit(expr.unit)
-    scope.findings.add(Code.UNKNOWN_UNIT, expr.span, f"unknown unit `{expr.unit}`", help=help_text)
-    return POISON
-
-
-# How Brian2 and NESTML spell the stems of units, and people who write them out.
-_STEMS = (
-    ("seconds", "s"), ("second", "s"), ("sec", "s"), ("volts", "V"), ("volt", "V"), ("amperes", "A"), ("ampere", "A"),
-    ("amp", "A"), ("siemens", "S"), ("farad", "F"), ("ohm", "Ohm"), ("hertz", "Hz"), ("hz", "Hz"), ("milli", "m"),
-    ("micro", "u"), ("nano", "n"), ("pico", "p"), ("kilo", "k"), ("mega", "M"), ("giga", "G"),
-)  # fmt: skip
-
-
-def _known_unit(word: str) -> str:
-    """Return help for a unit that does not exist.
-
-    >>> _known_unit("msecond"), _known_unit("millivolt")
-    ('did you mean `ms`?', 'did you mean `mV`?')
-    """
-    short = word.lower()
-    for long, symbol in _STEMS:
-        short = short.replace(long, symbol)
-    for candidate in (short, next((unit for unit in UNITS if unit.lower() == word.lower()), "")):
-        if candidate in UNITS:
-            return f"did you mean `{candidate}`?"
-    close = get_close_matches(word, [*UNITS, *STEP_UNITS], n=1, cutoff=0.7)
-    if close:
-        return f"did you mean `{close[0]}`?"
-    return "units are `s V A Hz S F Ohm C` with a prefix `f p n u m k M G` or none, `min`, and `steps` of dt"
-
-
-def scaled(value: float, factor: float) -> float:
-    """Multiply by a power of ten without the rounding that 1e-3 would bring.
-
-    >>> scaled(-70.6, 1.0), scaled(0.1, 1e-3), scaled(0.5, 1000.0)
-    (-70.6, 0.0001, 500.0)
-    """
-    if factor == 0 or math.isinf(value):
-        return value
-    return value / round(1 / factor) if factor < 1 else value * factor
 
 
 def _name(expr: nodes.Name, scope: Scope) -> Typed:
@@ -326,7 +189,7 @@ def _joined(
             f"`{op}` joins {first} and {second}",
             note=second,
             labels=(Label(left_node.span, first),),
-            help=_unit_help(right.dimension, left.dimension, right_node.span.text),
+            help=unit_help(right.dimension, left.dimension, right_node.span.text),
         )
         return POISON
     dimension = right.dimension if left.dimension == ANY else left.dimension
@@ -457,72 +320,3 @@ def _type_dimension(type_: nodes.Type | None, findings: Findings) -> Dimension |
         )
         return None
     return DIMENSIONS[type_.name]
-
-
-def bind_arguments(
-    call: nodes.Call | nodes.Instance, formals: tuple[nodes.Formal, ...], scope: Scope, what: str
-) -> dict[str, nodes.Expr] | None:
-    """Match arguments with formals by position and name, defaults filled in; None after a finding."""
-    bound: dict[str, nodes.Expr] = {}
-    known = [formal.name for formal in formals]
-    positional = [arg for arg in call.args if arg.name is None]
-    ok = True
-    if len(positional) > len(formals):
-        extra = positional[len(formals)]
-        scope.findings.add(
-            Code.UNKNOWN_ARGUMENT, extra.span, f"{what} takes {len(formals)} arguments, {len(call.args)} found",
-            help=f"its arguments are {', '.join(f'`{k}`' for k in known)}" if known else "it takes none",
-        )  # fmt: skip
-        return None
-    for formal, arg in zip(formals, positional, strict=False):
-        bound[formal.name] = arg.value
-    for arg in call.args:
-        if arg.name is None:
-            continue
-        if arg.name not in known:
-            scope.findings.add(
-                Code.UNKNOWN_ARGUMENT, arg.span, f"{what} has no argument `{arg.name}`",
-                help=did_you_mean(arg.name, known),
-            )  # fmt: skip
-            ok = False
-        elif arg.name in bound:
-            scope.findings.add(
-                Code.DUPLICATE_NAME, arg.span, f"argument `{arg.name}` of {what} is given twice",
-                help="keep one of the two",
-            )  # fmt: skip
-            ok = False
-        else:
-            bound[arg.name] = arg.value
-    for formal in formals:
-        if formal.name not in bound:
-            if formal.default is None:
-                scope.findings.add(
-                    Code.MISSING_ARGUMENT, call.span, f"{what} needs the argument `{formal.name}`",
-                    help=f"write `{formal.name} = …`",
-                )  # fmt: skip
-                ok = False
-            else:
-                bound[formal.name] = formal.default
-    return bound if ok else None
-
-
-def constant(expr: Expr, values: Mapping[str, float] | None = None) -> float | None:
-    """Evaluate an expression that reads only `values`; None if it reads anything else.
-
-    >>> constant(Apply("*", (Num(2.0), Var("dt"))), {"dt": 0.5})
-    1.0
-    """
-    match expr:
-        case Num(value):
-            return value
-        case Var(name):
-            return None if values is None else values.get(name)
-        case Apply(fn, args):
-            evaluated = [constant(arg, values) for arg in args]
-            if any(value is None for value in evaluated) or fn not in FUNCTIONS:
-                return None
-            try:
-                with np.errstate(all="ignore"):
-                    return float(FUNCTIONS[fn].value(*evaluated))
-            except (ArithmeticError, ValueError, TypeError):  # a TypeError: a root that is complex
-                return math.nan

@@ -9,11 +9,13 @@ from snnc.diagnostics import Code, Findings, Label, did_you_mean, fail
 from snnc.expr import Num, Var
 from snnc.ops.operation import Shape
 from snnc.semantics.chains import read_chain
+from snnc.semantics.constants import constant
 from snnc.semantics.elaboration import MAX_UNITS, Elaboration, PendingLayer, PendingOp, find_neuron, report_unknown
-from snnc.semantics.expressions import Scope, Typed, constant, resolve, resolve_as
+from snnc.semantics.expressions import resolve, resolve_as
 from snnc.semantics.modules import Module, name_span
 from snnc.semantics.neurons import resolve_neuron
 from snnc.semantics.operations import build_operation, whole
+from snnc.semantics.scope import Scope, Typed
 from snnc.semantics.shapes import infer_shapes
 from snnc.semantics.topology import check_cycles, check_ports
 from snnc.source import Span

@@ -6,72 +6,26 @@ comparison with a plain margin, no state is assigned twice at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from snnc import model
 from snnc.diagnostics import Code, Findings, Label, did_you_mean, fail
 from snnc.expr import Apply, Expr, Num, Var, apply, substitute, variables
-from snnc.semantics.expressions import ANY, POISON, Scope, Typed, constant, expect, resolve, resolve_as
+from snnc.semantics.constants import constant
+from snnc.semantics.expressions import resolve
 from snnc.semantics.modules import Module, name_span
-from snnc.semantics.parameters import declared_dimension, parameter_values, resolve_drawn, resolve_params
-from snnc.semantics.surrogates import resolve_surrogate
+from snnc.semantics.neuron_builder import BEFORE, CLAUSE_ARGUMENTS, Builder, read_block
+from snnc.semantics.neuron_solver import read_solver
+from snnc.semantics.neuron_spikes import read_detached, read_refractory, read_spike, read_surrogate
+from snnc.semantics.parameters import declared_dimension, resolve_drawn, resolve_params
+from snnc.semantics.quantities import expect
+from snnc.semantics.scope import ANY, POISON, Scope, Typed
 from snnc.source import Span
 from snnc.syntax import nodes
-from snnc.units import ONE, TIME, Dimension, dimension_name, unit_name
+from snnc.units import ONE, TIME
 
 # Arguments of an instance that replace a clause and no parameter.
-CLAUSE_ARGUMENTS = ("surrogate", "solve", "refractory", "detach")
-BEFORE = "spike.before"  # the published spike of the previous step, read inside `step` and `let`
-MAX_PERIOD = 1e9  # ms
 MAX_CLAUSES = 500
-SOLVERS = ("auto", "exact", "exp_euler", "euler", "rk2", "rk4")
-
-
-@dataclass(slots=True)
-class _Builder:
-    """The parts of a neuron while its clauses are read, one after the other."""
-
-    item: nodes.Neuron
-    home: Module
-    findings: Findings
-    where: str
-    names: dict[str, Typed] = field(default_factory=dict)
-    spans: dict[str, Span] = field(default_factory=dict)
-    states: list[model.State] = field(default_factory=list)
-    ports: list[model.Port] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)  # names whose unit is not known after an error
-
-    def bind(self, name: str, dimension: Dimension | None) -> None:
-        """Let `name` be read; after an error about it, whatever is done with it is not another error."""
-        self.names[name] = Typed(Var(name), None if name in self.unknown else dimension)
-
-    def scope(self, extra: dict[str, Typed] | None = None) -> Scope:
-        return Scope({**self.names, **(extra or {})}, self.home, self.findings, self.where)
-
-    def declare(self, name: str, typed: Typed, span: Span) -> None:
-        if name in ("dt", "time", "spike") or name in self.spans:
-            first = self.spans.get(name)
-            self.findings.add(
-                Code.RESERVED_NAME if first is None else Code.DUPLICATE_NAME,
-                span,
-                f"`{name}` is a name of the language" if first is None else f"`{name}` is declared twice",
-                help="choose another name",
-                labels=() if first is None else (Label(first, "first declared here"),),
-            )
-            self.unknown.append(name)
-            return
-        self.names[name] = typed
-        self.spans[name] = span
-
-    def state(self, name: str, span: Span, what: str) -> model.State | None:
-        for state in self.states:
-            if state.name == name:
-                return state
-        self.findings.add(
-            Code.UNKNOWN_NAME, span, f"{what} `{name}`, which is no state",
-            help=did_you_mean(name, [s.name for s in self.states]) or f"declare it: `state {name} = 0`",
-        )  # fmt: skip
-        return None
 
 
 def resolve_neuron(
@@ -92,7 +46,7 @@ def resolve_neuron(
             Code.TOO_BIG, name_span(item), f"`{item.name}` has {len(item.body)} clauses, and at most {MAX_CLAUSES} are taken",
             help="split it into several neurons",
         )  # fmt: skip
-    builder = _Builder(item, home, findings, f"in neuron `{item.name}`")
+    builder = Builder(item, home, findings, f"in neuron `{item.name}`")
     builder.names["dt"] = Typed(Var("dt"), TIME)
     clauses = {kind: _last(item, kind, findings) for kind in _SINGLE}
     overrides = {arg.name: arg for arg in args if arg.name is not None}
@@ -113,8 +67,8 @@ def resolve_neuron(
     _read_lets(builder)
     equations, step = _equations(builder)
     start, end = _jumps(builder)
-    spikes = tuple(_spike(builder, c, params) for c in item.body if isinstance(c, nodes.Spike))
-    refractory, hold, block = _refractory(builder, clauses[nodes.Refractory], overrides, use, params)
+    spikes = tuple(read_spike(builder, c, params) for c in item.body if isinstance(c, nodes.Spike))
+    refractory, hold, block = read_refractory(builder, clauses[nodes.Refractory], overrides, use, params)
     neuron = model.Neuron(
         name=item.name,
         doc=item.doc,
@@ -129,9 +83,9 @@ def resolve_neuron(
         refractory=refractory,
         hold=hold,
         block=block,
-        surrogate=_surrogate(builder, clauses[nodes.SurrogateUse], overrides, use),
-        detached=_detached(builder, clauses[nodes.Detach], overrides),
-        solver=_solver(builder, clauses[nodes.Solve], overrides),
+        surrogate=read_surrogate(builder, clauses[nodes.SurrogateUse], overrides, use),
+        detached=read_detached(builder, clauses[nodes.Detach], overrides),
+        solver=read_solver(builder, clauses[nodes.Solve], overrides),
         span=name_span(item),
     )
     if not spikes:
@@ -177,12 +131,12 @@ def _check_arguments(item: nodes.Neuron, args: tuple[nodes.Arg, ...], findings: 
         seen.add(arg.name or "")
 
 
-def _check_unique(builder: _Builder, clause: nodes.Param | nodes.State | nodes.Port | nodes.Let) -> None:
+def _check_unique(builder: Builder, clause: nodes.Param | nodes.State | nodes.Port | nodes.Let) -> None:
     builder.declare(clause.name, Typed(Var(clause.name), None), name_span(clause))
     builder.names.pop(clause.name, None)  # bound again, with its unit, when its turn comes
 
 
-def _read_states_and_ports(builder: _Builder) -> None:
+def _read_states_and_ports(builder: Builder) -> None:
     for clause in builder.item.body:
         if isinstance(clause, nodes.State):
             state = _state(builder, clause)
@@ -195,7 +149,7 @@ def _read_states_and_ports(builder: _Builder) -> None:
             builder.bind(clause.name, port.dimension)
 
 
-def _state(builder: _Builder, clause: nodes.State) -> model.State:
+def _state(builder: Builder, clause: nodes.State) -> model.State:
     carry = any(mod.kind == "carry" for mod in clause.mods)
     for mod in clause.mods:
         if mod.kind != "carry":
@@ -227,7 +181,7 @@ def _state(builder: _Builder, clause: nodes.State) -> model.State:
     return model.State(clause.name, declared or dimension or ONE, init, carry, name_span(clause))
 
 
-def _port(builder: _Builder, clause: nodes.Port) -> model.Port:
+def _port(builder: Builder, clause: nodes.Port) -> model.Port:
     dimension = declared_dimension(clause.type, builder.findings)
     default: Expr | None = None
     if clause.default is not None:
@@ -248,14 +202,14 @@ def _port(builder: _Builder, clause: nodes.Port) -> model.Port:
     return model.Port(clause.name, clause.kind, dimension or ONE, default, name_span(clause))
 
 
-def _read_lets(builder: _Builder) -> None:
+def _read_lets(builder: Builder) -> None:
     """Bind each `let` to its expression: it is an abbreviation, replaced where it stands."""
     for clause in builder.item.body:
         if isinstance(clause, nodes.Let):
             builder.names[clause.name] = resolve(clause.value, builder.scope({"spike": Typed(Var(BEFORE), ONE)}))
 
 
-def _equations(builder: _Builder) -> tuple[tuple[model.Update, ...], tuple[model.Update, ...]]:
+def _equations(builder: Builder) -> tuple[tuple[model.Update, ...], tuple[model.Update, ...]]:
     equations: list[model.Update] = []
     step: list[model.Update] = []
     for clause in builder.item.body:
@@ -283,7 +237,7 @@ def _equations(builder: _Builder) -> tuple[tuple[model.Update, ...], tuple[model
                 builder.findings.add(
                     Code.DUPLICATE_NAME, clause.span, "a neuron has one `step`", help="put all into one block"
                 )
-            step += _block(builder, clause.body, scope, "`step`")
+            step += read_block(builder, clause.body, scope, "`step`")
     if equations and step:
         clause = next(c for c in builder.item.body if isinstance(c, nodes.Step))
         builder.findings.add(
@@ -294,33 +248,7 @@ def _equations(builder: _Builder) -> tuple[tuple[model.Update, ...], tuple[model
     return tuple(equations), tuple(step)
 
 
-def _block(
-    builder: _Builder, body: tuple[nodes.Assign, ...], scope: Scope, what: str, once: bool = True
-) -> list[model.Update]:
-    """Resolve the assignments of one block; `v += e` becomes `v = v + e`."""
-    updates: list[model.Update] = []
-    for assign in body:
-        state = builder.state(assign.name, assign.span, f"{what} assigns")
-        typed = resolve(assign.value, scope)
-        if state is None:
-            continue
-        wanted = None if state.name in builder.unknown else state.dimension
-        if assign.op in ("*=", "/="):
-            wanted = ONE
-        expect(typed, wanted, assign.value.span, builder.findings, f"what {what} gives `{state.name}`")
-        value = typed.expr
-        if assign.op != "=":
-            value = apply(assign.op[0], Var(assign.name), value, span=assign.span)
-        if once and any(u.target == assign.name for u in updates):
-            builder.findings.add(
-                Code.DOUBLE_ASSIGNMENT, assign.span, f"{what} assigns `{assign.name}` twice",
-                help="assignments of one block happen at once; join the two",
-            )  # fmt: skip
-        updates.append(model.Update(assign.name, value, assign.span))
-    return updates
-
-
-def _jumps(builder: _Builder) -> tuple[tuple[model.Update, ...], tuple[model.Update, ...]]:
+def _jumps(builder: Builder) -> tuple[tuple[model.Update, ...], tuple[model.Update, ...]]:
     phases: dict[str, list[model.Update]] = {"start": [], "end": []}
     ports = {port.name: port for port in builder.ports}
     for clause in builder.item.body:
@@ -343,14 +271,14 @@ def _jumps(builder: _Builder) -> tuple[tuple[model.Update, ...], tuple[model.Upd
             continue
         scope = builder.scope()
         for update, assign in zip(
-            _block(builder, clause.body, scope, f"`on {clause.event}`"), clause.body, strict=False
+            read_block(builder, clause.body, scope, f"`on {clause.event}`"), clause.body, strict=False
         ):
             _check_rests_at_zero(builder, update, clause.event)
             _merge(builder, phases[clause.phase], update, assign)
     return tuple(phases["start"]), tuple(phases["end"])
 
 
-def _merge(builder: _Builder, updates: list[model.Update], new: model.Update, assign: nodes.Assign) -> None:
+def _merge(builder: Builder, updates: list[model.Update], new: model.Update, assign: nodes.Assign) -> None:
     """Add `new` to the jumps of its phase: `+=` and `-=` on one state add up."""
     for i, old in enumerate(updates):
         if old.target != new.target:
@@ -369,7 +297,7 @@ def _merge(builder: _Builder, updates: list[model.Update], new: model.Update, as
     updates.append(new)
 
 
-def _check_rests_at_zero(builder: _Builder, update: model.Update, event: str) -> None:
+def _check_rests_at_zero(builder: Builder, update: model.Update, event: str) -> None:
     """A block runs in every step, so it must change nothing where nothing arrived."""
     at_rest = substitute(update.value, {event: Num(0.0)})
     change = apply("-", at_rest, Var(update.target))
@@ -384,187 +312,3 @@ def _check_rests_at_zero(builder: _Builder, update: model.Update, event: str) ->
                 help=f"let the change be 0 where `{event}` is 0, or move it into an equation or `step`",
             )  # fmt: skip
             return
-
-
-_TURNED = {">": False, ">=": False, "<": True, "<=": True}
-
-
-def _spike(builder: _Builder, clause: nodes.Spike, params: tuple[model.Param, ...]) -> model.SpikeRule:
-    scope = builder.scope({"spike": Typed(Var(BEFORE), ONE)})
-    condition = margin = rate = None
-    if clause.rate is not None:
-        typed = resolve(clause.rate, scope)
-        expect(typed, ONE / TIME, clause.rate.span, builder.findings, "the rate of `spike with rate`")
-        rate = typed.expr
-    elif clause.when is not None:
-        condition, margin = _condition(builder, clause, clause.when, scope, params)
-    emit = None
-    if clause.emit is not None:
-        emit = resolve_as(clause.emit, ONE, scope, "the value of `emit`")
-    inner = builder.scope({"spike": Typed(Var("spike"), ONE)})
-    resets = _block(builder, clause.body, inner, "this block")
-    return model.SpikeRule(condition, margin, rate, clause.rising, emit, tuple(resets), clause.span)
-
-
-def _condition(
-    builder: _Builder, clause: nodes.Spike, when: nodes.Expr, scope: Scope, params: tuple[model.Param, ...]
-) -> tuple[Expr | None, Expr | None]:
-    typed = resolve(when, scope)
-    expr = typed.expr
-    if typed.dimension is None:
-        return None, None
-    if not (isinstance(expr, Apply) and expr.fn in _TURNED):
-        builder.findings.add(
-            Code.BAD_CONDITION, when.span, "a spike condition is one comparison by >=, >, <= or <",
-            help="write `spike when v >= theta { … }`; a second condition stands in a `spike` block of its own",
-        )  # fmt: skip
-        return None, None
-    left, right = expr.args
-    if _TURNED[expr.fn]:
-        left, right = right, left
-    margin = apply("-", left, right, span=when.span)
-    assert isinstance(when, nodes.Compare | nodes.Name), when
-    side = resolve(when.left, scope).dimension if isinstance(when, nodes.Compare) else ONE
-    if isinstance(when, nodes.Compare) and side == ANY:
-        side = resolve(when.right, scope).dimension
-    if clause.scale is None:
-        if side not in (ONE, ANY, None):
-            assert side is not None
-            builder.findings.add(
-                Code.NOT_DIMENSIONLESS, when.span,
-                f"the two sides are {dimension_name(side)}, and a surrogate needs a plain margin",
-                help=f"say what counts as a distance of 1: `… scale 1 {unit_name(side)} {{`",
-            )  # fmt: skip
-        return expr, margin
-    scale = resolve_as(clause.scale, side, scope, "`scale`")
-    fixed = constant(scale)
-    if fixed is not None and fixed <= 0:
-        builder.findings.add(
-            Code.BAD_VALUE, clause.scale.span, "`scale` must be positive", help="turn its sign",
-        )  # fmt: skip
-    trainable = {p.name for p in params if p.trainable}
-    if any(name in trainable or name in {s.name for s in builder.states} for name in variables(scale)):
-        scale = Apply("detach", (scale,))
-    return expr, apply("/", margin, scale, span=when.span)
-
-
-def _refractory(
-    builder: _Builder,
-    clause: nodes.Dynamics | None,
-    overrides: dict[str, nodes.Arg],
-    use: Scope,
-    params: tuple[model.Param, ...],
-) -> tuple[Expr | None, tuple[str, ...], tuple[str, ...]]:
-    hold: tuple[str, ...] = ()
-    block: tuple[str, ...] = ()
-    period: Expr | None = None
-    if isinstance(clause, nodes.Refractory):
-        hold, block = clause.hold, clause.block
-        period = resolve_as(clause.period, TIME, builder.scope(), "a refractory period")
-        for name in hold:
-            builder.state(name, clause.span, "`hold` names")
-        for name in block:
-            if name not in {port.name for port in builder.ports}:
-                builder.findings.add(
-                    Code.UNKNOWN_NAME, clause.span, f"`block` names `{name}`, which is no port",
-                    help=did_you_mean(name, [port.name for port in builder.ports]),
-                )  # fmt: skip
-    if "refractory" in overrides:
-        period = resolve_as(overrides["refractory"].value, TIME, use, "a refractory period")
-    if period is None:
-        return None, (), ()
-    fixed = constant(period, {"dt": 1.0, **parameter_values(params, 1.0)})
-    if fixed is not None and not 0 <= fixed < MAX_PERIOD:
-        places = [o.value.span for name, o in overrides.items() if name == "refractory"]
-        places += [clause.period.span] if isinstance(clause, nodes.Refractory) else []
-        builder.findings.add(
-            Code.BAD_VALUE, places[0], f"a refractory period of {fixed:g} ms makes no sense",
-            help="it is a fixed time of at least 0, as in `refractory 2 ms`",
-        )  # fmt: skip
-        return None, (), ()
-    for name in variables(period):
-        if any(p.name == name and p.trainable for p in params):
-            builder.findings.add(
-                Code.NOT_TRAINABLE, builder.spans[name], f"`{name}` sets the refractory period, which is a whole number "
-                "of steps and has no gradient", help="take `trainable` away",
-            )  # fmt: skip
-        if name in {s.name for s in builder.states} | {p.name for p in builder.ports}:
-            builder.findings.add(
-                Code.BAD_STAGE, builder.spans[name], "a refractory period is fixed, and this changes in time",
-                help="use a parameter",
-            )  # fmt: skip
-    return period, hold, block
-
-
-def _surrogate(
-    builder: _Builder, clause: nodes.Dynamics | None, overrides: dict[str, nodes.Arg], use: Scope
-) -> model.SurrogateUse | None:
-    if "surrogate" in overrides:
-        value = overrides["surrogate"].value
-        if not isinstance(value, nodes.Name | nodes.Call):
-            builder.findings.add(
-                Code.WRONG_KIND, value.span, "this is no surrogate", help="write `surrogate = atan(alpha = 2)`"
-            )
-            return None
-        return resolve_surrogate(value, use, use)
-    if isinstance(clause, nodes.SurrogateUse):
-        names = {p: t for p, t in builder.names.items() if p not in {s.name for s in builder.states}}
-        return resolve_surrogate(clause.value, Scope(names, builder.home, builder.findings, builder.where), use)
-    return None
-
-
-def _detached(builder: _Builder, clause: nodes.Dynamics | None, overrides: dict[str, nodes.Arg]) -> tuple[str, ...]:
-    every = tuple(state.name for state in builder.states)
-    if "detach" in overrides:
-        value = overrides["detach"].value
-        items = value.items if isinstance(value, nodes.ListExpr) else (value,)
-        words = [item.text if isinstance(item, nodes.Name) else "?" for item in items]
-        if words == ["all"] or words == ["reset"]:
-            return every
-        if words == ["none"]:
-            return ()
-        known = [w for w in words if builder.state(w, value.span, "`detach` names") is not None]
-        return tuple(known)
-    if isinstance(clause, nodes.Detach):
-        for name in clause.states:
-            builder.state(name, clause.span, "`detach reset` names")
-        return clause.states or every
-    return ()
-
-
-def _solver(builder: _Builder, clause: nodes.Dynamics | None, overrides: dict[str, nodes.Arg]) -> model.Solver:
-    value: nodes.Expr
-    if "solve" in overrides:
-        value = overrides["solve"].value
-    elif isinstance(clause, nodes.Solve):
-        value = clause.value
-    else:
-        return model.Solver("auto", 1, builder.item.span)
-    name = value.func if isinstance(value, nodes.Call) else value
-    word = name.text if isinstance(name, nodes.Name) else "?"
-    if word not in SOLVERS:
-        builder.findings.add(
-            Code.UNKNOWN_NAME, value.span, f"unknown solver `{word}`", help=did_you_mean(word, SOLVERS)
-        )
-        return model.Solver("euler", 1, value.span)
-    substeps = 1
-    if isinstance(value, nodes.Call):
-        substeps = _substeps(builder, value, word)
-    return model.Solver(word, substeps, value.span)
-
-
-def _substeps(builder: _Builder, call: nodes.Call, word: str) -> int:
-    for arg in call.args:
-        number = constant(resolve(arg.value, builder.scope()).expr)
-        if arg.name not in (None, "substeps") or word in ("auto", "exact", "exp_euler"):
-            builder.findings.add(
-                Code.UNKNOWN_ARGUMENT, arg.span, f"`{word}` has no such argument",
-                help="`euler`, `rk2` and `rk4` take `substeps = n`",
-            )  # fmt: skip
-        elif number is None or not 1 <= number <= 1000 or number != int(number):
-            builder.findings.add(
-                Code.BAD_VALUE, arg.value.span, "`substeps` is a whole number from 1 to 1000", help="write one"
-            )
-        else:
-            return int(number)
-    return 1

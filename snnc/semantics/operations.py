@@ -11,7 +11,11 @@ from snnc.ops.elementwise import Bias, Flatten, Relu, Scale, flatten_shape
 from snnc.ops.initialisers import INITIALISERS
 from snnc.ops.memory import Delay, Dropout
 from snnc.ops.operation import Init, Operation, Shape
-from snnc.semantics.expressions import Scope, bind_arguments, constant, expect, resolve, resolve_as
+from snnc.semantics.arguments import bind_arguments
+from snnc.semantics.constants import constant
+from snnc.semantics.expressions import resolve, resolve_as
+from snnc.semantics.quantities import expect
+from snnc.semantics.scope import Scope
 from snnc.source import Span
 from snnc.syntax import nodes
 from snnc.units import FREQUENCY, ONE, TIME, Dimension

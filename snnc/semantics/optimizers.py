@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from snnc import model
 from snnc.diagnostics import Code, did_you_mean
-from snnc.semantics.expressions import Scope, constant, resolve
+from snnc.semantics.constants import constant
+from snnc.semantics.expressions import resolve
+from snnc.semantics.scope import Scope
 from snnc.syntax import nodes
 
 # name -> options with their defaults (optax's and PyTorch's common ones)

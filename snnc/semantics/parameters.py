@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 
 from snnc import model
 from snnc.diagnostics import Code, Findings, Label, did_you_mean, fail
-from snnc.expr import Expr, Num, Var
-from snnc.semantics.expressions import ANY, Scope, Typed, bind_arguments, constant, expect, resolve, resolve_as
+from snnc.expr import Expr, Num, Var, variables
+from snnc.semantics.arguments import bind_arguments
+from snnc.semantics.constants import constant
+from snnc.semantics.expressions import resolve, resolve_as
 from snnc.semantics.modules import Module, name_span
+from snnc.semantics.quantities import expect
+from snnc.semantics.scope import ANY, Scope, Typed
 from snnc.source import Span
 from snnc.syntax import nodes
 from snnc.units import DIMENSIONS, ONE, TIME, Dimension, unit_name
@@ -256,12 +260,33 @@ def resolve_params(
     try:
         for name in clauses:
             params.resolve(name)
+        _check_draws(tuple(params.done.values()), dt or 1.0, findings)
     except RecursionError:
         raise fail(
             Code.TOO_LARGE, name_span(item), f"the parameters of `{item.name}` depend on each other too deeply",
             help="give some of them a number",
         ) from None  # fmt: skip
     return tuple(params.done.values()), tuple(params.unknown)
+
+
+def _check_draws(params: tuple[model.Param, ...], dt: float, findings: Findings) -> None:
+    """A draw and a trainable parameter begin from numbers that are known before anything is drawn."""
+    if findings.errors:
+        return
+    known = parameter_values(params, dt)
+    for param in params:
+        drawn = isinstance(param.value, model.Drawn)
+        if not drawn and not param.trainable:
+            continue
+        exprs = param.value.args if isinstance(param.value, model.Drawn) else (param.value,)
+        unknown = [name for expr in exprs for name in variables(expr) if name not in known]
+        if unknown:
+            findings.add(
+                Code.BAD_STAGE,
+                param.span,
+                f"`{param.name}` {'is drawn' if drawn else 'is trained'} and its start depends on `{unknown[0]}`, which is drawn",
+                help=f"give `{param.name}` a start of its own",
+            )
 
 
 def parameter_values(params: tuple[model.Param, ...], dt: float) -> dict[str, float]:

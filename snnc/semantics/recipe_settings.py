@@ -7,10 +7,11 @@ from fnmatch import fnmatchcase
 from snnc import model
 from snnc.diagnostics import Code, Findings, did_you_mean
 from snnc.semantics.data_sets import Pipeline
-from snnc.semantics.expressions import Scope
 from snnc.semantics.modules import Module
 from snnc.semantics.operations import whole
+from snnc.semantics.scope import Scope
 from snnc.syntax import nodes
+from snnc.units import STEP_UNITS
 
 RULES_TO_COME = (
     "eventprop",
@@ -71,7 +72,10 @@ def read_learn(settings: dict[str, nodes.Expr], scope: Scope, network: model.Net
     if len(call.args) != 1 or call.args[0].name not in (None, "steps"):
         findings.add(Code.MISSING_ARGUMENT, call.span, "`tbptt` takes one number of steps", help="as in `tbptt(50)`")
         return None
-    return whole(call.args[0].value, scope, "the length of `tbptt`")
+    length = call.args[0].value
+    if isinstance(length, nodes.Number) and length.unit in STEP_UNITS:
+        length = nodes.Number(length.text, span=length.span)
+    return whole(length, scope, "the length of `tbptt`")
 
 
 def read_select(

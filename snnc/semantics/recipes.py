@@ -9,7 +9,6 @@ from snnc import model
 from snnc.diagnostics import Code, Findings, Label, did_you_mean
 from snnc.expr import Apply, Var, walk
 from snnc.semantics.data_sets import Pipeline, resolve_data
-from snnc.semantics.expressions import Scope
 from snnc.semantics.fields import match_fields, needs_encoder
 from snnc.semantics.modules import Module, name_span
 from snnc.semantics.operations import whole
@@ -22,6 +21,7 @@ from snnc.semantics.recipe_settings import (
     read_select,
     read_start,
 )
+from snnc.semantics.scope import Scope
 from snnc.semantics.tensors import Tensors, resolve_tensor, signal_names, tensor_type
 from snnc.syntax import nodes
 from snnc.units import ONE

@@ -5,8 +5,10 @@ from __future__ import annotations
 from snnc import model
 from snnc.diagnostics import Code, did_you_mean
 from snnc.expr import Var
-from snnc.semantics.expressions import Scope, Typed, bind_arguments, resolve, resolve_as
+from snnc.semantics.arguments import bind_arguments
+from snnc.semantics.expressions import resolve, resolve_as
 from snnc.semantics.modules import Module, name_span
+from snnc.semantics.scope import Scope, Typed
 from snnc.syntax import nodes
 from snnc.units import ONE
 

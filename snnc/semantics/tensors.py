@@ -16,9 +16,11 @@ from snnc.expr import Apply, Expr, Num, Var
 from snnc.model import TensorType
 from snnc.ops.tensor_function import SCALAR, TensorFunction
 from snnc.ops.tensor_functions import TENSOR_FUNCTIONS
-from snnc.semantics.expressions import ANY, POISON, Scope, Typed, constant, resolve, resolve_as
+from snnc.semantics.constants import constant
+from snnc.semantics.expressions import resolve, resolve_as
 from snnc.semantics.modules import Module
 from snnc.semantics.operations import steps_of
+from snnc.semantics.scope import ANY, POISON, Scope, Typed
 from snnc.source import Span
 from snnc.syntax import nodes
 from snnc.units import ONE, TIME

@@ -53,7 +53,14 @@ def test_emitted_files_are_clean_for_ruff_and_mypy(tmp_path):
     for command in (
         ["ruff", "format", "--isolated", "--check"],
         ["ruff", "check", "--isolated"],
-        ["mypy", "--strict", "--disable-error-code=import-untyped", "--config-file=", "--cache-dir", str(tmp_path / "c")],
+        [
+            "mypy",
+            "--strict",
+            "--disable-error-code=import-untyped",
+            "--config-file=",
+            "--cache-dir",
+            str(tmp_path / "c"),
+        ],
     ):
         done = subprocess.run([sys.executable, "-m", *command, *names], capture_output=True, text=True, check=False)
 

@@ -34,7 +34,9 @@ def keep(name, library, seed, scale, spikes, membrane, gradient=None, mean=1.0):
     spikes, membrane = np.asarray(spikes), np.asarray(membrane, np.float64)
     assert spikes.shape == membrane.shape == (STEPS, NEURONS), (spikes.shape, membrane.shape)
     counts = np.count_nonzero(spikes, axis=0)
-    print(f"{name}: {library} {version(library)}, {counts.min()} to {counts.max()} steps with spikes, up to {spikes.max()}")
+    print(
+        f"{name}: {library} {version(library)}, {counts.min()} to {counts.max()} steps with spikes, up to {spikes.max()}"
+    )
     fields = {
         "version": np.array(f"{library} {version(library)}"),
         "seed": seed,
@@ -293,7 +295,9 @@ def record_surrogates_torch():
         plain = "".join("_" + c.lower() if c.isupper() else c for c in name)
         found["sinabs" + plain] = getattr(sinabs, name)()(torch.tensor(POINTS) + 1.0, 1.0).numpy()
     libraries = ("snntorch", "norse", "spikingjelly", "sinabs", "rockpool")
-    np.savez_compressed(HERE / "surrogates_torch.npz", version=[f"{n} {version(n)}" for n in libraries], x=POINTS, **found)
+    np.savez_compressed(
+        HERE / "surrogates_torch.npz", version=[f"{n} {version(n)}" for n in libraries], x=POINTS, **found
+    )
 
 
 def record_surrogates_jax():
@@ -330,7 +334,9 @@ def record_surrogates_jax():
     x = jnp.asarray(POINTS)
     found = {name: np.asarray(jax.vmap(jax.grad(function))(x)) for name, function in surrogates.items()}
     libraries = ("braintools", "spyx")
-    np.savez_compressed(HERE / "surrogates_jax.npz", version=[f"{n} {version(n)}" for n in libraries], x=POINTS, **found)
+    np.savez_compressed(
+        HERE / "surrogates_jax.npz", version=[f"{n} {version(n)}" for n in libraries], x=POINTS, **found
+    )
 
 
 LIBRARIES = {

@@ -46,7 +46,7 @@ def test_ten_thousand_steps_of_random_input_and_a_gradient_stay_finite_in_float3
             out = model.module.run(model.params, model.buffers, x, key=jax.random.key(0))[0]
             return sum(jnp.sum(s) for s in jax.tree.leaves(out))
 
-        slope = jax.jit(jax.grad(total))(model.inputs(**{name: x[:500] for name, x in drive.items()}))
+        slope = jax.jit(jax.grad(total))(model.inputs(**{name: x[:200] for name, x in drive.items()}))
 
     assert np.count_nonzero(signals["h.spike"]) > 20
     assert {value.dtype for value in signals.values()} == {np.dtype(np.float32)}
@@ -72,7 +72,7 @@ def test_the_quadratic_neuron_fires_at_the_rate_of_its_normal_form(drive):
 def test_the_quadratic_neuron_rests_without_current_and_diverges_from_above_its_threshold():
     model = cell("QIF", ports="x I", dt="0.1 ms")
     kick = np.zeros((600, 1, 1))
-    kick[0] = 2.0  # from rest at -1 to +1 is the unstable point at I = -1; a little less returns
+    kick[0] = 1.0  # from 0 to the unstable point of I = -1
 
     def count(jump):
         return spike_steps(model.run(in_x=kick * jump, in_I=constant(-1, 600))).size
@@ -99,7 +99,7 @@ def test_the_smallest_current_that_fires_is_that_of_the_closed_form(neuron, rheo
     rheobase = rheobase or 9.43 * (78.85 - 51.68) / (1 - 0.005 / 0.09)
     model = cell(neuron)
 
-    counts = [spike_steps(model.run(in_I=constant(f * rheobase, 6000))).size for f in (0.99, 1.01)]
+    counts = [spike_steps(model.run(in_I=constant(f * rheobase, 6000))).size for f in (0.99, 1.05)]
 
     assert counts[0] == 0 < counts[1]
 
@@ -226,10 +226,11 @@ def interval_of(slope, start, peak, reset, duration):
 
 
 @pytest.mark.parametrize(
-    ("kind", "arguments", "a", "d", "adapts"),
-    [("RS", "", 0.02, 8.0, True), ("FS", "a = 0.1 / 1 ms, d = 2 mV / 1 ms", 0.1, 2.0, False)],
+    ("arguments", "a", "d", "rate"),
+    [("", 0.02, 8.0, 22.3), ("a = 0.1 / 1 ms, d = 2 mV / 1 ms", 0.1, 2.0, 135.0)],
+    ids=["regular spiking", "fast spiking"],
 )
-def test_regular_spiking_adapts_and_fast_spiking_does_not_at_izhikevichs_rates(kind, arguments, a, d, adapts):
+def test_izhikevichs_cells_fire_at_the_rates_of_their_equations(arguments, a, d, rate):
     def slope(_, x):
         v, u = x
         return [0.04 * v * v + 5 * v + 140 - u + 10, a * (0.2 * v - u)]
@@ -239,23 +240,21 @@ def test_regular_spiking_adapts_and_fast_spiking_does_not_at_izhikevichs_rates(k
 
     assert len(times) == len(expected)
     np.testing.assert_allclose(np.diff(times), np.diff(expected), rtol=0.01)
-    ratio = np.diff(times)[-1] / np.diff(times)[0]
-    rate = 1000 / np.diff(times)[-1]
-    assert ratio > 2 if adapts else ratio < 1.3
-    assert rate == pytest.approx({"RS": 22, "FS": 67}[kind], abs=3)
+    assert 1000 / np.diff(times)[-5:].mean() == pytest.approx(rate, rel=0.01)
 
 
-def test_adex_adapts_as_brette_and_gerstner_describe_and_has_their_rheobase():
-    # the current of the saddle-node where a < g_L tau_m / tau_w does not hold is a Hopf one; both are below g_L-only rheobase
-    model = cell("AdEx")
+def test_adex_keeps_firing_above_its_saddle_node_only_and_adapts():
+    # Naud et al. 2008: the current at which the two nullclines touch; a step just below it still fires one transient spike
     saddle = (30 + 4) * (-50.4 + 70.6 - 2 + 2 * np.log(1 + 4 / 30))
+    model = cell("AdEx")
 
-    counts = [spike_steps(model.run(in_I=constant(f * saddle, 20_000))).size for f in (0.95, 1.02)]
+    counts = [spike_steps(model.run(in_I=constant(f * saddle, 15_000))).size for f in (0.9, 0.99, 1.01)]
     intervals = np.diff(spike_steps(model.run(in_I=constant(1000, 5000)))) * 0.1
 
-    assert counts[0] == 0 < counts[1]
+    assert counts[:2] == [0, 1]
+    assert counts[2] >= 4
     assert (np.diff(intervals) > -0.11).all()
-    assert intervals[-1] > 2 * intervals[0]
+    assert intervals[-1] > 2.5 * intervals[0]
 
 
 def test_hodgkin_and_huxley_rests_at_minus_65_and_fires_at_68_hz_for_10_microampere():
@@ -312,7 +311,7 @@ def test_a_conductance_synapse_gives_the_response_of_its_differential_equation()
         e, i = 4 * np.exp(-t / 5), 9 * np.exp(-t / 10)
         return (10 * (-60 - v) + e * (0 - v) + i * (-80 - v)) / 200
 
-    truth = solve_ivp(slope, (0, 29.95), [-60.0], t_eval=0.05 * np.arange(600), rtol=1e-10, atol=1e-10).y[0]
+    truth = solve_ivp(slope, (0, 30), [-60.0], t_eval=0.05 * np.arange(600), rtol=1e-10, atol=1e-10).y[0]
 
     np.testing.assert_allclose(model.run(in_exc=exc, in_inh=inh)["h.v"][:, 0, 0], truth, atol=0.02)
     assert np.ptp(truth) > 1
@@ -340,7 +339,7 @@ def test_the_balanced_resonator_conserves_its_energy_without_offset_and_refracto
     energy = signals["h.u"] ** 2 + signals["h.v"] ** 2
     ends = cell("BalancedResonateAndFire", arguments.replace("= 0 /", "= 1 /"), ports="x", dt="4 ms").run(in_x=x)
 
-    np.testing.assert_allclose(energy, energy[0], rtol=1e-10)
+    np.testing.assert_allclose(energy, energy[0].item(), rtol=1e-10)
     assert (ends["h.u"] ** 2 + ends["h.v"] ** 2)[-1] < 1e-4 * energy[0]
 
 

@@ -426,7 +426,7 @@ error[E0107]: this expression is nested deeper than 200
 error[E0108]: this is not text: it contains a NUL character
   --> m.snn:2:11
   |
-2 | const x = \0
+2 | const x = \ufffd
   |           ^
   = help: save it as UTF-8 text""",
     ),

@@ -147,9 +147,7 @@ def alif_step(p: ALIF, s: ALIFState, x: Array) -> tuple[ALIFState, ALIFSignals]:
     # v += x  (std/neurons.snn:80)
     v = v + x
     # spike when v >= theta + beta * a scale theta  (std/neurons.snn:81)
-    spike = fire_triangle(
-        (v - (p.theta + p.beta * a)) / p.theta, v >= p.theta + p.beta * a, 0.3, 1.0
-    )
+    spike = fire_triangle((v - (p.theta + p.beta * a)) / p.theta, v >= p.theta + p.beta * a, 0.3, 1.0)
     # v -= theta  (std/neurons.snn:82)
     v = jnp.where(spike > 0.0, v - p.theta, v)
     # a += 1  (std/neurons.snn:83)
@@ -197,9 +195,7 @@ def cuba_li_start(p: CubaLI, shape: tuple[int, ...]) -> CubaLIState:
     return CubaLIState(i, v)
 
 
-def cuba_li_step(
-    p: CubaLI, s: CubaLIState, x: Array
-) -> tuple[CubaLIState, CubaLISignals]:
+def cuba_li_step(p: CubaLI, s: CubaLIState, x: Array) -> tuple[CubaLIState, CubaLISignals]:
     """Leaky integrator with a synaptic current: a spike jumps the current, which charges the membrane in the steps that follow."""
     # v' = (i + I - v) / tau_m  (std/neurons.snn:24)
     v = p.v_from_i * s.i + p.v_decay * s.v
@@ -310,9 +306,7 @@ def init_state(
     )
 
 
-def step(
-    params: Params, buffers: Buffers, state: State, x: Inputs
-) -> tuple[State, Signals, Outputs]:
+def step(params: Params, buffers: Buffers, state: State, x: Inputs) -> tuple[State, Signals, Outputs]:
     """One step of dt; inputs are [B, ...]. Outputs are the readouts so far."""
     c = constants(params, buffers)
     # spikes -> dense() -> h  (recurrent.snn:11)
@@ -393,9 +387,7 @@ def run(
     # h -> dense() -> out  (recurrent.snn:13)
     h_out_dense = dense(h.spike, params.h_out_dense_w)
     # out: CubaLI, time loop  (recurrent.snn:10)
-    _, out = scan_layer_truncated(
-        cuba_li_step, c.out, state.out, (h_out_dense,), steps, 10
-    )
+    _, out = scan_layer_truncated(cuba_li_step, c.out, state.out, (h_out_dense,), steps, 10)
     return Signals(h=h, out=out), buffers
 
 
@@ -490,9 +482,7 @@ def loss_fn(
     """The objective of one batch in training; `key` is the epoch's."""
     x = encode(batch, key, True)
     keys = per_sample(stream(key, 1349952704), batch["sample"])
-    signals, buffers = run(
-        params, buffers, x, key=keys, train=True, weight=batch["weight"]
-    )
+    signals, buffers = run(params, buffers, x, key=keys, train=True, weight=batch["weight"])
     total, metrics = objective(params, signals, x, batch, sequence_steps(x, None))
     return total, (metrics, buffers)
 
@@ -502,9 +492,7 @@ def optimizer(updates_per_epoch: int, epochs: int) -> optax.GradientTransformati
     return optax.adam(0.001, b1=0.9, b2=0.999, eps=1e-08)
 
 
-def init_train_state(
-    seed: int, updates_per_epoch: int, epochs: int = EPOCHS
-) -> TrainState:
+def init_train_state(seed: int, updates_per_epoch: int, epochs: int = EPOCHS) -> TrainState:
     """Fresh weights and a fresh optimiser."""
     key = jax.random.key(seed)
     params = init_params(stream(key, 2412646131))
@@ -523,9 +511,7 @@ def init_train_state(
 
 
 @partial(jax.jit, donate_argnums=0)
-def train_step(
-    train_state: TrainState, batch: Mapping[str, Any]
-) -> tuple[TrainState, dict[str, Array]]:
+def train_step(train_state: TrainState, batch: Mapping[str, Any]) -> tuple[TrainState, dict[str, Array]]:
     """One update."""
     params, buffers, opt_state, key, epoch, updates, rule = train_state
     epoch_key = jax.random.fold_in(jax.random.wrap_key_data(key), epoch)
@@ -540,9 +526,7 @@ def train_step(
 
 
 @jax.jit
-def evaluate_batch(
-    params: Params, buffers: Buffers, batch: Mapping[str, Any], key: Array
-) -> dict[str, Array]:
+def evaluate_batch(params: Params, buffers: Buffers, batch: Mapping[str, Any], key: Array) -> dict[str, Array]:
     """The metrics of one batch in evaluation."""
     x = encode(batch, key, False)
     keys = per_sample(stream(key, 1349952704), batch["sample"])
@@ -643,9 +627,7 @@ def main() -> None:
         if (split == code).any()
     }
     last = None
-    for last in fit(
-        data, epochs=options.epochs, batch=options.batch, seed=options.seed
-    ):
+    for last in fit(data, epochs=options.epochs, batch=options.batch, seed=options.seed):
         shown = {"train": last.train, "val": last.val}
         text = ", ".join(
             f"{part} {name} {value:.4f}"
@@ -689,9 +671,7 @@ def fan_in(shape: tuple[int, ...]) -> int:
     return int(np.prod(shape[:-1]))
 
 
-def uniform_weights(
-    key: Array, shape: tuple[int, ...], *, low: float, high: float
-) -> Array:
+def uniform_weights(key: Array, shape: tuple[int, ...], *, low: float, high: float) -> Array:
     """Return draws of U(low, high)."""
     return jax.random.uniform(key, shape, minval=low, maxval=high)
 
@@ -822,9 +802,7 @@ def firing_rate(spikes: Array, *, weight: Array, dt: float) -> Array:
     return jnp.sum(weight * per_sample) / jnp.sum(weight)
 
 
-def iterate_batches(
-    fields: Mapping[str, np.ndarray], batch: int, order: np.ndarray
-) -> Iterator[dict[str, np.ndarray]]:
+def iterate_batches(fields: Mapping[str, np.ndarray], batch: int, order: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
     """Yield the samples numbered by `order`, `batch` at a time, with `sample` int32 [B] and `weight` float32 [B].
 
     A last short batch is filled up with its first sample at weight 0; every other weight is 1.

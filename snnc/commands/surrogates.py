@@ -1,0 +1,161 @@
+"""`snnc surrogates`: every surrogate of the standard library side by side, with its peak, half-width and area."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isinf
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+
+    from snnc import model
+
+SHOWN = 2.5  # margins drawn, on either side of the threshold
+TOP = 1.25  # peaks above this are drawn to scale by a factor that the panel names
+FAR = 1e3  # the area is unbounded where margins beyond this still add to it
+COLUMNS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A surrogate at its defaults: `half_width` is the largest distance with half the peak, `area` may be infinite."""
+
+    name: str
+    formula: str
+    peak: float
+    half_width: float
+    area: float
+    use: model.SurrogateUse
+
+
+def surrogates(
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE.png", help="Draw all of them into this picture.")
+    ] = None,
+) -> None:
+    """List the surrogate gradients of the standard library with peak, half-width and area at their defaults."""
+    facts = [measure(use, formula) for use, formula in standard_surrogates()]
+    width = max(len(fact.name) for fact in facts)
+    typer.echo(f"{'name':<{width}} {'peak':>10} {'half-width':>11} {'area':>10}")
+    for fact in facts:
+        numbers = (_number(fact.peak), _number(fact.half_width), _number(fact.area))
+        typer.echo(f"{fact.name:<{width}} {numbers[0]:>10} {numbers[1]:>11} {numbers[2]:>10}")
+    if out is not None:
+        draw_surrogates(out, facts)
+        typer.echo(out)
+
+
+def standard_surrogates() -> tuple[tuple[model.SurrogateUse, str], ...]:
+    """Return each surrogate of std.surrogates at its defaults, with its formula as the author wrote it."""
+    from snnc import model
+    from snnc.diagnostics import Findings
+    from snnc.semantics.expressions import Scope, resolve
+    from snnc.semantics.modules import standard_module
+    from snnc.semantics.surrogates import surrogate_function
+    from snnc.syntax import nodes
+
+    module = standard_module("surrogates")
+    scope = Scope({}, module, Findings())
+    found = []
+    for name in module.defined(nodes.Surrogate):
+        item = module.own[name]
+        assert isinstance(item, nodes.Surrogate)
+        defaults = [formal.default for formal in item.formals[1:]]
+        args = tuple(resolve(default, scope).expr for default in defaults if default is not None)
+        assert len(args) == len(defaults), f"a parameter of {name} has no default"
+        formula = " ".join(item.body.span.text.split())
+        found.append((model.SurrogateUse(surrogate_function(item, module, scope), args), formula))
+    scope.findings.stop_on_errors()
+    return tuple(found)
+
+
+def measure(use: model.SurrogateUse, formula: str = "") -> Facts:
+    """Return peak, half-width and area of a surrogate with constant arguments, from its values up to margins of 10^6."""
+    import numpy as np
+
+    margins = np.sinh(np.linspace(-np.arcsinh(1e9), np.arcsinh(1e9), 1_600_001)) / 1e3
+    values = _values(use, margins)
+    steps = (values[1:] + values[:-1]) / 2 * np.diff(margins)
+    far = np.abs(margins[1:]) > FAR
+    peak = float(values.max())
+    wide = float(np.abs(margins[values >= peak / 2]).max())
+    unbounded = np.abs(steps[far]).sum() > 0.01 * np.abs(steps[~far]).sum()
+    area = float("inf") if unbounded else float(steps.sum())
+    return Facts(use.function.name, formula, peak, float("inf") if wide > FAR else wide, area, use)
+
+
+def draw_surrogates(path: Path, facts: list[Facts]) -> Path:
+    """Draw every surrogate over the margin in a panel of its own, all on the same axes."""
+    from snnc.harness.plot_style import figure, grid_of
+
+    rows = -(-len(facts) // COLUMNS)
+    with figure(path, 3.1 * COLUMNS, 2.2 * rows + 0.3) as drawing:
+        panels = grid_of(drawing, len(facts), COLUMNS)
+        for index, (axes, fact) in enumerate(zip(panels, facts, strict=True)):
+            _draw(axes, fact)
+            axes.tick_params(labelleft=index % COLUMNS == 0, labelbottom=index + COLUMNS >= len(facts))
+        drawing.supxlabel("margin (state − threshold) / scale", fontsize=10)
+        drawing.supylabel("derivative of the spike", fontsize=10)
+    return path
+
+
+def _draw(axes: Axes, fact: Facts) -> None:
+    import numpy as np
+
+    from snnc.harness.plot_style import FAINT, colour
+
+    margins = np.linspace(-SHOWN, SHOWN, 2001)
+    values = _values(fact.use, margins)
+    top = float(np.abs(values).max())
+    factor = 1.0 if 0.1 < top <= TOP else 1 / (fact.peak if fact.peak > top else top)
+    breaks = np.abs(np.diff(values, append=values[-1])) > 0.02 * max(top, 1e-12) + 40 * np.median(
+        np.abs(np.diff(values))
+    )
+    jumps = breaks & (np.abs(np.diff(values, append=values[-1])) > 0.09 * top)
+    line = np.where(jumps, np.nan, values * factor)  # no vertical strokes where the function jumps
+    axes.axvline(0, color="#C8C8C8", linewidth=0.8, zorder=1)
+    axes.fill_between(margins, 0, values * factor, color=colour(0), alpha=0.12, linewidth=0)
+    axes.plot(margins, line, color=colour(0))
+    axes.set(xlim=(-SHOWN, SHOWN), ylim=(-1.2, 1.3) if values.min() < -0.5 * top else (-0.15, 1.3))
+    axes.set_title(f"{fact.name}\n", pad=4)
+    formula = _wrapped(fact.formula)
+    axes.text(0, 1.03, formula, transform=axes.transAxes, fontsize=7, color="#555555", va="bottom", family="monospace")
+    note = f"peak {_number(fact.peak)}\narea {_number(fact.area)}" + ("" if factor == 1 else f"\ndrawn × {factor:.3g}")
+    axes.text(0.98, 0.95, note, transform=axes.transAxes, fontsize=7.5, color=FAINT, ha="right", va="top")
+
+
+def _values(use: model.SurrogateUse, margins: object) -> np.ndarray:
+    import numpy as np
+
+    from snnc.interp import evaluate
+
+    names = dict(zip(use.function.formals[1:], (float(evaluate(a, {})) for a in use.args), strict=True))
+    with np.errstate(under="ignore", over="ignore"):
+        value = evaluate(use.function.body, {use.function.formals[0]: margins, **names})
+    return np.broadcast_to(np.asarray(value, float), np.shape(margins))
+
+
+def _wrapped(formula: str, width: int = 42) -> str:
+    """Shorten a formula to two lines.
+
+    >>> _wrapped("1 / (1 + beta * abs(x))^2")
+    '1 / (1 + beta * abs(x))^2'
+    """
+    from textwrap import wrap
+
+    lines = wrap(formula, width)
+    return "\n".join(lines) if len(lines) < 3 else "\n".join((lines[0], f"{lines[1][: width - 2]} …"))
+
+
+def _number(value: float) -> str:
+    """Return a fact in four digits.
+
+    >>> _number(2.0), _number(float("inf"))
+    ('2', 'unbounded')
+    """
+    return "unbounded" if isinf(value) else f"{value:.4g}"
