@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isinf
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from snnc import model
 
 SHOWN = 2.5  # margins drawn, on either side of the threshold
-TOP = 1.25  # peaks above this are drawn to scale by a factor that the panel names
+LOW, TOP = 0.1, 1.25  # peaks outside are drawn at height 1, by a factor that the panel names
 FAR = 1e3  # the area is unbounded where margins beyond this still add to it
 COLUMNS = 5
 
@@ -97,39 +97,41 @@ def draw_surrogates(path: Path, facts: list[Facts]) -> Path:
     with figure(path, 3.1 * COLUMNS, 2.2 * rows + 0.3) as drawing:
         panels = grid_of(drawing, len(facts), COLUMNS)
         for index, (axes, fact) in enumerate(zip(panels, facts, strict=True)):
-            _draw(axes, fact)
-            axes.tick_params(labelleft=index % COLUMNS == 0, labelbottom=index + COLUMNS >= len(facts))
+            signed = _draw(axes, fact)
+            axes.tick_params(labelleft=signed or index % COLUMNS == 0, labelbottom=index + COLUMNS >= len(facts))
         drawing.supxlabel("margin (state − threshold) / scale", fontsize=10)
         drawing.supylabel("derivative of the spike", fontsize=10)
     return path
 
 
-def _draw(axes: Axes, fact: Facts) -> None:
+def _draw(axes: Axes, fact: Facts) -> bool:
+    """Draw one panel; return whether its vertical axis differs from the others', which have no negative half."""
     import numpy as np
 
     from snnc.harness.plot_style import FAINT, colour
 
     margins = np.linspace(-SHOWN, SHOWN, 2001)
     values = _values(fact.use, margins)
-    top = float(np.abs(values).max())
-    factor = 1.0 if 0.1 < top <= TOP else 1 / (fact.peak if fact.peak > top else top)
-    breaks = np.abs(np.diff(values, append=values[-1])) > 0.02 * max(top, 1e-12) + 40 * np.median(
-        np.abs(np.diff(values))
-    )
-    jumps = breaks & (np.abs(np.diff(values, append=values[-1])) > 0.09 * top)
+    factor = 1.0 if LOW < fact.peak <= TOP else 1 / fact.peak
+    jumps = np.abs(np.diff(values, append=values[-1])) > 0.2 * fact.peak
     line = np.where(jumps, np.nan, values * factor)  # no vertical strokes where the function jumps
+    signed = bool(values.min() < -0.5 * fact.peak)
     axes.axvline(0, color="#C8C8C8", linewidth=0.8, zorder=1)
     axes.fill_between(margins, 0, values * factor, color=colour(0), alpha=0.12, linewidth=0)
     axes.plot(margins, line, color=colour(0))
-    axes.set(xlim=(-SHOWN, SHOWN), ylim=(-1.2, 1.3) if values.min() < -0.5 * top else (-0.15, 1.3))
-    axes.set_title(f"{fact.name}\n", pad=4)
-    formula = _wrapped(fact.formula)
-    axes.text(0, 1.03, formula, transform=axes.transAxes, fontsize=7, color="#555555", va="bottom", family="monospace")
+    axes.set(
+        xlim=(-SHOWN, SHOWN), ylim=(-1.3, 1.3) if signed else (-0.15, 1.3), yticks=(-1, 0, 1) if signed else (0, 0.5, 1)
+    )
+    axes.set_title(fact.name, pad=27)
+    small: Any = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top"}
+    formula: Any = {"fontsize": 7, "color": "#555555", "family": "monospace"}
+    axes.annotate(_wrapped(fact.formula), (0, 1), (0, 20), **small, **formula)
     note = f"peak {_number(fact.peak)}\narea {_number(fact.area)}" + ("" if factor == 1 else f"\ndrawn × {factor:.3g}")
-    axes.text(0.98, 0.95, note, transform=axes.transAxes, fontsize=7.5, color=FAINT, ha="right", va="top")
+    axes.annotate(note, (1, 1), (-4, -3), **small, ha="right", fontsize=7.5, color=FAINT)
+    return signed
 
 
-def _values(use: model.SurrogateUse, margins: object) -> np.ndarray:
+def _values(use: model.SurrogateUse, margins: np.ndarray) -> np.ndarray:
     import numpy as np
 
     from snnc.interp import evaluate
@@ -137,7 +139,7 @@ def _values(use: model.SurrogateUse, margins: object) -> np.ndarray:
     names = dict(zip(use.function.formals[1:], (float(evaluate(a, {})) for a in use.args), strict=True))
     with np.errstate(under="ignore", over="ignore"):
         value = evaluate(use.function.body, {use.function.formals[0]: margins, **names})
-    return np.broadcast_to(np.asarray(value, float), np.shape(margins))
+    return np.broadcast_to(np.asarray(value, float), margins.shape)
 
 
 def _wrapped(formula: str, width: int = 42) -> str:

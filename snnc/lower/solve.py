@@ -236,15 +236,15 @@ class _Entries:
             return self._named(f"{row}_decay", decay, f"share of {row} left after dt")
         if (row, column) not in self.matrix:
             return ZERO
-        # (e^a - e^b) / (a - b) as e^max(a,b) exprel(-|a - b|): exact where a = b, and no overflow where they are far apart
+        # (e^a - e^b) / (a - b) as e^max exprel(min - max): exact where a = b, its derivative too, and no overflow elsewhere
         a, b = times_dt(own), times_dt(self.matrix.get((column, column), ZERO))
         value = times_dt(self.matrix[row, column])
         if a == b:
             value = apply("*", value, apply("exp", a)) if a != ZERO else value
         else:
-            gap = apply("neg", Apply("abs", (apply("-", a, b),)))
-            value = apply("*", value, Apply("exp", (Apply("max", (a, b)),)))
-            value = apply("*", value, Apply("exprel", (gap,)))
+            larger, smaller = Apply("max", (a, b)), Apply("min", (a, b))
+            value = apply("*", value, Apply("exp", (larger,)))
+            value = apply("*", value, Apply("exprel", (Apply("-", (smaller, larger)),)))
         return self._named(f"{row}_from_{column}", value, f"what {column} adds to {row} within dt")
 
     def gain(self, row: str, column: str) -> Expr:

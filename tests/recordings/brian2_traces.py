@@ -3,8 +3,7 @@
     python3.11 -m venv VENV && VENV/bin/pip install "brian2==2.9.0" "numpy<2.4"
     VENV/bin/python tests/recordings/brian2_traces.py
 
-Each brian2_NAME.npz holds traces on the grid of the step `dt` (ms): row n is the state at (n + 1) dt, as snnc publishes it, so that
-what Brian2 shows at the start of step n + 1 is row n. `spikes` are step numbers. All numbers are in ms, mV, pA, nS, pF.
+Each brian2_NAME.npz holds traces on the grid of the step `dt` (ms): row n is the state at (n + 1) dt, as snnc publishes it. `spikes` are step numbers. All numbers are in ms, mV, pA, nS, pF.
 """
 
 from pathlib import Path
@@ -20,9 +19,10 @@ dv/dt = (g_L * (E_L - v + Delta * exp(clip((v - V_T) / Delta, -inf, 10))) - w + 
 dw/dt = (a * (v - E_L) - w) / tau_w / ms : 1
 I : 1
 """
-ADEX_NUMBERS = dict(
-    C=281.0, g_L=30.0, E_L=-70.6, V_T=-50.4, Delta=2.0, a=4.0, b=80.5, tau_w=144.0, v_reset=-70.6, v_peak=20.0, inf=np.inf
-)  # fmt: skip
+ADEX_NUMBERS = {
+    "C": 281.0, "g_L": 30.0, "E_L": -70.6, "V_T": -50.4, "Delta": 2.0, "a": 4.0, "b": 80.5, "tau_w": 144.0,
+    "v_reset": -70.6, "v_peak": 20.0, "inf": np.inf,
+}  # fmt: skip
 
 IZHIKEVICH = """
 dv/dt = (0.04 * p**2 + 5 * p + 140 - u + I) / ms : 1
@@ -30,7 +30,7 @@ du/dt = a * (b * p - u) / ms : 1
 p = clip(v, -inf, 30) : 1
 I : 1
 """
-IZHIKEVICH_NUMBERS = dict(a=0.02, b=0.2, c=-65.0, d=8.0, inf=np.inf)
+IZHIKEVICH_NUMBERS = {"a": 0.02, "b": 0.2, "c": -65.0, "d": 8.0, "inf": np.inf}
 
 HODGKIN_HUXLEY = """
 dv/dt = (120 * m**3 * h * (50 - v) + 36 * n**4 * (-77 - v) + 0.3 * (-54.387 - v) + I / 100) / ms : 1
@@ -78,7 +78,7 @@ def record_adex():
     dt, rng = 0.1, np.random.default_rng(1)
     drive = 900 + 400 * rng.normal(size=1200)
     start = {"v": -70.6, "w": 0.0}
-    spiking = dict(threshold="v >= v_peak", reset="v = v_reset; w += b", method="rk4")
+    spiking = {"threshold": "v >= v_peak", "reset": "v = v_reset; w += b", "method": "rk4"}
     trace, spikes = simulate(ADEX, ADEX_NUMBERS, drive, dt, ["v", "w"], start, **spiking)
     smooth, _ = simulate(ADEX, ADEX_NUMBERS, np.full(20, 700.0), 0.8, ["v", "w"], start, substeps=256, method="rk4")
     np.savez_compressed(HERE / "brian2_adex.npz", dt=dt, drive=drive, trace=trace, spikes=spikes, smooth=smooth)
@@ -88,7 +88,7 @@ def record_izhikevich():
     dt, rng = 0.1, np.random.default_rng(2)
     drive = 10 + 8 * rng.normal(size=1200)
     start = {"v": -65.0, "u": -13.0}
-    spiking = dict(threshold="v >= 30", reset="v = c; u += d", method="rk4")
+    spiking = {"threshold": "v >= 30", "reset": "v = c; u += d", "method": "rk4"}
     trace, spikes = simulate(IZHIKEVICH, IZHIKEVICH_NUMBERS, drive, dt, ["v", "u"], start, **spiking)
     smooth, _ = simulate(
         IZHIKEVICH, IZHIKEVICH_NUMBERS, np.full(8, 4.0), 0.8, ["v", "u"], start, substeps=256, method="rk4"

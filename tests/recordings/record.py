@@ -83,6 +83,9 @@ def torch_record(name, library, make, seed, scale, gradient_scale=None, mean=1.0
 
 def record_snntorch():
     import snntorch
+    import torch
+
+    torch.Tensor.float = torch.Tensor.double  # snnTorch casts spikes, and so their gradient, to float32
 
     def leaky():
         cell = snntorch.Leaky(beta=0.9)

@@ -40,7 +40,7 @@ def test_exponential_euler_of_hodgkin_and_huxley_is_that_of_brian2():
     assert model.compiled.plan.types[0].method == "exponential Euler"
     np.testing.assert_allclose(trace_of(signals, "vmhn"), brian["trace"], rtol=1e-8, atol=1e-8)
     np.testing.assert_array_equal(spike_steps(signals), np.flatnonzero((v[1:] >= 0) & (v[:-1] < 0)) + 1)
-    assert 3 <= len(spike_steps(signals))
+    assert len(spike_steps(signals)) >= 3
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,8 @@ def test_glif_below_threshold_is_the_matrix_exponential_and_resets_as_published(
 
     np.testing.assert_allclose(signals["h.v"][:first, 0, 0], path[:first, 0], rtol=1e-11)
     np.testing.assert_allclose(signals["h.t"][:first, 0, 0], path[:first, 1], rtol=1e-9, atol=1e-12)
-    assert path[first, 0] > -51.68 + path[first, 1] and path[first - 1, 0] <= -51.68 + path[first - 1, 1]
+    assert path[first, 0] > -51.68 + path[first, 1]
+    assert path[first - 1, 0] <= -51.68 + path[first - 1, 1]
     assert signals["h.v"][first, 0, 0] == pytest.approx(-78.85 + 0.2 * (path[first, 0] + 78.85) + 18.51)
     for name, value in (("i1", -9.18), ("i2", -198.94), ("s", 0.37)):
         assert signals[f"h.{name}"][first, 0, 0] == pytest.approx(value)

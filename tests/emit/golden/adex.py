@@ -154,7 +154,13 @@ def ad_ex_step(p: AdEx, s: AdExState, I: Array) -> tuple[AdExState, AdExSignals]
             jnp.where(
                 ~ready,
                 0.0,
-                (p.g_L * (p.E_L - v) + p.k1 * jnp.exp(jnp.minimum((v - p.V_T) / p.D_T, 5.0)) - w + I) / p.C,
+                (
+                    p.g_L * (p.E_L - v)
+                    + p.k1 * jnp.exp(jnp.minimum((v - p.V_T) / p.D_T, 5.0))
+                    - w
+                    + I
+                )
+                / p.C,
             ),
             (p.a * (v - p.E_L) - w) / p.tau_w,
         )
@@ -169,7 +175,9 @@ def ad_ex_step(p: AdEx, s: AdExState, I: Array) -> tuple[AdExState, AdExSignals]
     # w += b  (adex.snn:26)
     w = reset(spike, w + p.b, w)
     # refractory period
-    refractory = jnp.where(spike > 0.0, p.refractory_steps, jnp.maximum(s.refractory - 1.0, 0.0))
+    refractory = jnp.where(
+        spike > 0.0, p.refractory_steps, jnp.maximum(s.refractory - 1.0, 0.0)
+    )
     return AdExState(v, w, refractory), AdExSignals(spike, v, w)
 
 
@@ -259,7 +267,9 @@ def init_state(
     return State(cell=cell_start, n=n_start)
 
 
-def step(params: Params, buffers: Buffers, state: State, x: Inputs) -> tuple[State, Signals, Outputs]:
+def step(
+    params: Params, buffers: Buffers, state: State, x: Inputs
+) -> tuple[State, Signals, Outputs]:
     """One step of dt; inputs are [B, ...]. Outputs are the readouts so far."""
     c = constants(params, buffers)
     # cell: AdEx  (adex.snn:36)
@@ -326,7 +336,9 @@ def over_time(x: Array, steps: int) -> Array:
     return jnp.broadcast_to(x, (steps, *x.shape[1:]))
 
 
-def scan_layer(step: Callable[..., Any], p: Any, state: Any, ports: tuple[Array, ...], steps: int) -> tuple[Any, Any]:
+def scan_layer(
+    step: Callable[..., Any], p: Any, state: Any, ports: tuple[Array, ...], steps: int
+) -> tuple[Any, Any]:
     """The time loop of one layer: last state, and its signals over all steps."""
     xs = tuple(over_time(x, steps) for x in ports)
     return lax.scan(lambda s, x: step(p, s, *x), state, xs, length=steps)
@@ -363,6 +375,7 @@ def rk4(
         c = slope(*(x + h / 2 * k for x, k in zip(state, b, strict=True)))
         d = slope(*(x + h * k for x, k in zip(state, c, strict=True)))
         state = tuple(
-            x + h / 6 * (ka + 2 * kb + 2 * kc + kd) for x, ka, kb, kc, kd in zip(state, a, b, c, d, strict=True)
+            x + h / 6 * (ka + 2 * kb + 2 * kc + kd)
+            for x, ka, kb, kc, kd in zip(state, a, b, c, d, strict=True)
         )
     return state

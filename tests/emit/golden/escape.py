@@ -122,13 +122,17 @@ def noisy(
 
 def noisy_start(p: Noisy, shape: tuple[int, ...], keys: Array, name: int) -> NoisyState:
     """The state at the start of a sample."""
-    v = jax.vmap(lambda key: draw_uniform(stream(key, name + 0), shape[1:], 0.0, 0.5))(keys)
+    v = jax.vmap(lambda key: draw_uniform(stream(key, name + 0), shape[1:], 0.0, 0.5))(
+        keys
+    )
     slow = jnp.zeros(shape)
     above_2 = jnp.zeros(shape)
     return NoisyState(v, slow, above_2)
 
 
-def noisy_step(p: Noisy, s: NoisyState, x: Array, chance: Array) -> tuple[NoisyState, NoisySignals]:
+def noisy_step(
+    p: Noisy, s: NoisyState, x: Array, chance: Array
+) -> tuple[NoisyState, NoisySignals]:
     """Escape noise, several spike blocks, emitted values, a state that carries over samples and drawn initial values."""
     # v += x  (escape.snn:12)
     v = s.v + x
@@ -244,7 +248,9 @@ def init_state(
     return State(cell=cell_start, sent_fold=sent_fold_start, key=key_start, n=n_start)
 
 
-def step(params: Params, buffers: Buffers, state: State, x: Inputs) -> tuple[State, Signals, Outputs]:
+def step(
+    params: Params, buffers: Buffers, state: State, x: Inputs
+) -> tuple[State, Signals, Outputs]:
     """One step of dt; inputs are [B, ...]. Outputs are the readouts so far."""
     c = constants(params, buffers)
     # drive -> dense(6) -> Noisy() as cell  (escape.snn:21)
@@ -383,7 +389,9 @@ def fan_in(shape: tuple[int, ...]) -> int:
     return int(np.prod(shape[:-1]))
 
 
-def uniform_weights(key: Array, shape: tuple[int, ...], *, low: float, high: float) -> Array:
+def uniform_weights(
+    key: Array, shape: tuple[int, ...], *, low: float, high: float
+) -> Array:
     """Return draws of U(low, high)."""
     return jax.random.uniform(key, shape, minval=low, maxval=high)
 

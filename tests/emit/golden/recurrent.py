@@ -147,7 +147,9 @@ def alif_step(p: ALIF, s: ALIFState, x: Array) -> tuple[ALIFState, ALIFSignals]:
     # v += x  (std/neurons.snn:80)
     v = v + x
     # spike when v >= theta + beta * a scale theta  (std/neurons.snn:81)
-    spike = fire_triangle((v - (p.theta + p.beta * a)) / p.theta, v >= p.theta + p.beta * a, 0.3, 1.0)
+    spike = fire_triangle(
+        (v - (p.theta + p.beta * a)) / p.theta, v >= p.theta + p.beta * a, 0.3, 1.0
+    )
     # v -= theta  (std/neurons.snn:82)
     v = jnp.where(spike > 0.0, v - p.theta, v)
     # a += 1  (std/neurons.snn:83)
@@ -183,7 +185,15 @@ def cuba_li(
 ) -> CubaLI:
     """The constants of one layer, from its parameters."""
     i_decay = jnp.exp(-DT / tau_s)
-    v_from_i = DT / tau_m * jnp.exp(-DT / tau_m) * exprel(-DT / tau_s - -DT / tau_m)
+    v_from_i = (
+        DT
+        / tau_m
+        * jnp.exp(jnp.maximum(-DT / tau_m, -DT / tau_s))
+        * exprel(
+            jnp.minimum(-DT / tau_m, -DT / tau_s)
+            - jnp.maximum(-DT / tau_m, -DT / tau_s)
+        )
+    )
     v_decay = jnp.exp(-DT / tau_m)
     return CubaLI(i_decay=i_decay, v_from_i=v_from_i, v_decay=v_decay)
 
@@ -195,7 +205,9 @@ def cuba_li_start(p: CubaLI, shape: tuple[int, ...]) -> CubaLIState:
     return CubaLIState(i, v)
 
 
-def cuba_li_step(p: CubaLI, s: CubaLIState, x: Array) -> tuple[CubaLIState, CubaLISignals]:
+def cuba_li_step(
+    p: CubaLI, s: CubaLIState, x: Array
+) -> tuple[CubaLIState, CubaLISignals]:
     """Leaky integrator with a synaptic current: a spike jumps the current, which charges the membrane in the steps that follow."""
     # v' = (i + I - v) / tau_m  (std/neurons.snn:24)
     v = p.v_from_i * s.i + p.v_decay * s.v
@@ -306,7 +318,9 @@ def init_state(
     )
 
 
-def step(params: Params, buffers: Buffers, state: State, x: Inputs) -> tuple[State, Signals, Outputs]:
+def step(
+    params: Params, buffers: Buffers, state: State, x: Inputs
+) -> tuple[State, Signals, Outputs]:
     """One step of dt; inputs are [B, ...]. Outputs are the readouts so far."""
     c = constants(params, buffers)
     # spikes -> dense() -> h  (recurrent.snn:11)
@@ -387,7 +401,9 @@ def run(
     # h -> dense() -> out  (recurrent.snn:13)
     h_out_dense = dense(h.spike, params.h_out_dense_w)
     # out: CubaLI, time loop  (recurrent.snn:10)
-    _, out = scan_layer_truncated(cuba_li_step, c.out, state.out, (h_out_dense,), steps, 10)
+    _, out = scan_layer_truncated(
+        cuba_li_step, c.out, state.out, (h_out_dense,), steps, 10
+    )
     return Signals(h=h, out=out), buffers
 
 
@@ -482,7 +498,9 @@ def loss_fn(
     """The objective of one batch in training; `key` is the epoch's."""
     x = encode(batch, key, True)
     keys = per_sample(stream(key, 1349952704), batch["sample"])
-    signals, buffers = run(params, buffers, x, key=keys, train=True, weight=batch["weight"])
+    signals, buffers = run(
+        params, buffers, x, key=keys, train=True, weight=batch["weight"]
+    )
     total, metrics = objective(params, signals, x, batch, sequence_steps(x, None))
     return total, (metrics, buffers)
 
@@ -492,7 +510,9 @@ def optimizer(updates_per_epoch: int, epochs: int) -> optax.GradientTransformati
     return optax.adam(0.001, b1=0.9, b2=0.999, eps=1e-08)
 
 
-def init_train_state(seed: int, updates_per_epoch: int, epochs: int = EPOCHS) -> TrainState:
+def init_train_state(
+    seed: int, updates_per_epoch: int, epochs: int = EPOCHS
+) -> TrainState:
     """Fresh weights and a fresh optimiser."""
     key = jax.random.key(seed)
     params = init_params(stream(key, 2412646131))
@@ -511,7 +531,9 @@ def init_train_state(seed: int, updates_per_epoch: int, epochs: int = EPOCHS) ->
 
 
 @partial(jax.jit, donate_argnums=0)
-def train_step(train_state: TrainState, batch: Mapping[str, Any]) -> tuple[TrainState, dict[str, Array]]:
+def train_step(
+    train_state: TrainState, batch: Mapping[str, Any]
+) -> tuple[TrainState, dict[str, Array]]:
     """One update."""
     params, buffers, opt_state, key, epoch, updates, rule = train_state
     epoch_key = jax.random.fold_in(jax.random.wrap_key_data(key), epoch)
@@ -526,7 +548,9 @@ def train_step(train_state: TrainState, batch: Mapping[str, Any]) -> tuple[Train
 
 
 @jax.jit
-def evaluate_batch(params: Params, buffers: Buffers, batch: Mapping[str, Any], key: Array) -> dict[str, Array]:
+def evaluate_batch(
+    params: Params, buffers: Buffers, batch: Mapping[str, Any], key: Array
+) -> dict[str, Array]:
     """The metrics of one batch in evaluation."""
     x = encode(batch, key, False)
     keys = per_sample(stream(key, 1349952704), batch["sample"])
@@ -627,7 +651,9 @@ def main() -> None:
         if (split == code).any()
     }
     last = None
-    for last in fit(data, epochs=options.epochs, batch=options.batch, seed=options.seed):
+    for last in fit(
+        data, epochs=options.epochs, batch=options.batch, seed=options.seed
+    ):
         shown = {"train": last.train, "val": last.val}
         text = ", ".join(
             f"{part} {name} {value:.4f}"
@@ -671,7 +697,9 @@ def fan_in(shape: tuple[int, ...]) -> int:
     return int(np.prod(shape[:-1]))
 
 
-def uniform_weights(key: Array, shape: tuple[int, ...], *, low: float, high: float) -> Array:
+def uniform_weights(
+    key: Array, shape: tuple[int, ...], *, low: float, high: float
+) -> Array:
     """Return draws of U(low, high)."""
     return jax.random.uniform(key, shape, minval=low, maxval=high)
 
@@ -802,7 +830,9 @@ def firing_rate(spikes: Array, *, weight: Array, dt: float) -> Array:
     return jnp.sum(weight * per_sample) / jnp.sum(weight)
 
 
-def iterate_batches(fields: Mapping[str, np.ndarray], batch: int, order: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+def iterate_batches(
+    fields: Mapping[str, np.ndarray], batch: int, order: np.ndarray
+) -> Iterator[dict[str, np.ndarray]]:
     """Yield the samples numbered by `order`, `batch` at a time, with `sample` int32 [B] and `weight` float32 [B].
 
     A last short batch is filled up with its first sample at weight 0; every other weight is 1.

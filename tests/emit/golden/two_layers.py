@@ -46,11 +46,11 @@ class Params(NamedTuple):
 
     # h.tau = between(raw, 2.0, 50.0), ms  (std/neurons.snn:56)
     h_tau: Any
-    # pixels -> dense(32, bias = true) -> PLIF(tau ~ lognormal(10 ms, 0.2) in (2 ms, 50 ms) per neuron trainable) as h -> dropout(0.2) -> dense(10) -> LI(tau = 20 ms) as out, [64, 32]  (two_layers.snn:9)
+    # pixels_h.dense in pixels -> dense(32, bias = true) -> PLIF..., [64, 32]  (two_layers.snn:9)
     pixels_h_dense_w: Any
-    # pixels -> dense(32, bias = true) -> PLIF(tau ~ lognormal(10 ms, 0.2) in (2 ms, 50 ms) per neuron trainable) as h -> dropout(0.2) -> dense(10) -> LI(tau = 20 ms) as out, [32]  (two_layers.snn:9)
+    # pixels_h.dense in pixels -> dense(32, bias = true) -> PLIF..., [32]  (two_layers.snn:9)
     pixels_h_dense_b: Any
-    # pixels -> dense(32, bias = true) -> PLIF(tau ~ lognormal(10 ms, 0.2) in (2 ms, 50 ms) per neuron trainable) as h -> dropout(0.2) -> dense(10) -> LI(tau = 20 ms) as out, [32, 10]  (two_layers.snn:10)
+    # h_out.dense in pixels -> dense(32, bias = true) -> PLIF..., [32, 10]  (two_layers.snn:10)
     h_out_dense_w: Any
 
 
@@ -235,7 +235,9 @@ def init_params(key: Array) -> Params:
     """Initial trainable values; each draw is keyed by the parameter's name."""
     return Params(
         h_tau=between_raw(
-            clamp_inside(draw_lognormal(stream(key, 553389125), (32,), 10.0, 0.2), 2.0, 50.0),
+            clamp_inside(
+                draw_lognormal(stream(key, 553389125), (32,), 10.0, 0.2), 2.0, 50.0
+            ),
             2.0,
             50.0,
         ),
@@ -289,21 +291,25 @@ def init_state(
     )
 
 
-def step(params: Params, buffers: Buffers, state: State, x: Inputs) -> tuple[State, Signals, Outputs]:
+def step(
+    params: Params, buffers: Buffers, state: State, x: Inputs
+) -> tuple[State, Signals, Outputs]:
     """One step of dt; inputs are [B, ...]. Outputs are the readouts so far."""
     c = constants(params, buffers)
-    # pixels -> dense(32, bias = true) -> PLIF(tau ~ lognormal(...  (two_layers.snn:9)
+    # pixels_h.dense in pixels -> dense(32, bias = true) -> PLIF...  (two_layers.snn:9)
     pixels_h_dense = dense(x.pixels, params.pixels_h_dense_w) + params.pixels_h_dense_b
     # h: PLIF  (two_layers.snn:9)
     h_state, h = plif_step(c.h, state.h, pixels_h_dense)
-    # pixels -> dense(32, bias = true) -> PLIF(tau ~ lognormal(...  (two_layers.snn:10)
+    # h_out.dropout in pixels -> dense(32, bias = true) -> PLIF...  (two_layers.snn:10)
     h_out_dropout = h.spike * state.h_out_dropout
-    # pixels -> dense(32, bias = true) -> PLIF(tau ~ lognormal(...  (two_layers.snn:10)
+    # h_out.dense in pixels -> dense(32, bias = true) -> PLIF...  (two_layers.snn:10)
     h_out_dense = dense(h_out_dropout, params.h_out_dense_w)
     # out: LI  (two_layers.snn:10)
     out_state, out = li_step(c.out, state.out, h_out_dense)
     # the readouts so far
-    logits_fold = jnp.where((state.n >= 5), state.logits_fold + out.v, state.logits_fold)
+    logits_fold = jnp.where(
+        (state.n >= 5), state.logits_fold + out.v, state.logits_fold
+    )
     logits = logits_fold / jnp.maximum((state.n + 1 - 5), 1).astype(logits_fold.dtype)
     signals = Signals(h=h, out=out)
     return (
@@ -337,13 +343,13 @@ def run(
     batch = x.pixels.shape[1]
     c = constants(params, buffers)
     state = init_state(params, buffers, batch, key, train)
-    # pixels -> dense(32, bias = true) -> PLIF(tau ~ lognormal(...  (two_layers.snn:9)
+    # pixels_h.dense in pixels -> dense(32, bias = true) -> PLIF...  (two_layers.snn:9)
     pixels_h_dense = dense(x.pixels, params.pixels_h_dense_w) + params.pixels_h_dense_b
     # h: PLIF, time loop  (two_layers.snn:9)
     _, h = scan_layer(plif_step, c.h, state.h, (pixels_h_dense,), steps)
-    # pixels -> dense(32, bias = true) -> PLIF(tau ~ lognormal(...  (two_layers.snn:10)
+    # h_out.dropout in pixels -> dense(32, bias = true) -> PLIF...  (two_layers.snn:10)
     h_out_dropout = h.spike * state.h_out_dropout
-    # pixels -> dense(32, bias = true) -> PLIF(tau ~ lognormal(...  (two_layers.snn:10)
+    # h_out.dense in pixels -> dense(32, bias = true) -> PLIF...  (two_layers.snn:10)
     h_out_dense = dense(h_out_dropout, params.h_out_dense_w)
     # out: LI, time loop  (two_layers.snn:10)
     _, out = scan_layer(li_step, c.out, state.out, (h_out_dense,), steps)
@@ -448,7 +454,9 @@ def loss_fn(
     """The objective of one batch in training; `key` is the epoch's."""
     x = encode(batch, key, True)
     keys = per_sample(stream(key, 1349952704), batch["sample"])
-    signals, buffers = run(params, buffers, x, key=keys, train=True, weight=batch["weight"])
+    signals, buffers = run(
+        params, buffers, x, key=keys, train=True, weight=batch["weight"]
+    )
     total, metrics = objective(params, signals, x, batch, sequence_steps(x, None))
     return total, (metrics, buffers)
 
@@ -462,7 +470,9 @@ def optimizer(updates_per_epoch: int, epochs: int) -> optax.GradientTransformati
         h_out_dense_w="weights",
     )
     rules = {
-        "group_1_neurons": optax.adamw(0.01, b1=0.9, b2=0.999, eps=1e-08, weight_decay=0.0),
+        "group_1_neurons": optax.adamw(
+            0.01, b1=0.9, b2=0.999, eps=1e-08, weight_decay=0.0
+        ),
         "weights": optax.adamw(
             optax.warmup_cosine_decay_schedule(
                 0.0,
@@ -480,7 +490,9 @@ def optimizer(updates_per_epoch: int, epochs: int) -> optax.GradientTransformati
     return optax.chain(optax.clip_by_global_norm(1.0), optax.partition(rules, labels))
 
 
-def init_train_state(seed: int, updates_per_epoch: int, epochs: int = EPOCHS) -> TrainState:
+def init_train_state(
+    seed: int, updates_per_epoch: int, epochs: int = EPOCHS
+) -> TrainState:
     """Fresh weights and a fresh optimiser."""
     key = jax.random.key(seed)
     params = init_params(stream(key, 2412646131))
@@ -499,7 +511,9 @@ def init_train_state(seed: int, updates_per_epoch: int, epochs: int = EPOCHS) ->
 
 
 @partial(jax.jit, donate_argnums=0)
-def train_step(train_state: TrainState, batch: Mapping[str, Any]) -> tuple[TrainState, dict[str, Array]]:
+def train_step(
+    train_state: TrainState, batch: Mapping[str, Any]
+) -> tuple[TrainState, dict[str, Array]]:
     """One update."""
     params, buffers, opt_state, key, epoch, updates, rule = train_state
     epoch_key = jax.random.fold_in(jax.random.wrap_key_data(key), epoch)
@@ -514,7 +528,9 @@ def train_step(train_state: TrainState, batch: Mapping[str, Any]) -> tuple[Train
 
 
 @jax.jit
-def evaluate_batch(params: Params, buffers: Buffers, batch: Mapping[str, Any], key: Array) -> dict[str, Array]:
+def evaluate_batch(
+    params: Params, buffers: Buffers, batch: Mapping[str, Any], key: Array
+) -> dict[str, Array]:
     """The metrics of one batch in evaluation."""
     x = encode(batch, key, False)
     keys = per_sample(stream(key, 1349952704), batch["sample"])
@@ -615,7 +631,9 @@ def main() -> None:
         if (split == code).any()
     }
     last = None
-    for last in fit(data, epochs=options.epochs, batch=options.batch, seed=options.seed):
+    for last in fit(
+        data, epochs=options.epochs, batch=options.batch, seed=options.seed
+    ):
         shown = {"train": last.train, "val": last.val}
         text = ", ".join(
             f"{part} {name} {value:.4f}"
@@ -661,7 +679,9 @@ def sample_keys(key: Array | None, batch: int) -> Array:
     return key if key.ndim == 1 else per_sample(key, jnp.arange(batch))
 
 
-def dropout_mask(keys: Array, name: int, rate: float, shape: tuple[int, ...], train: bool) -> Array:
+def dropout_mask(
+    keys: Array, name: int, rate: float, shape: tuple[int, ...], train: bool
+) -> Array:
     """1/(1-rate) or 0 for each unit of a sample [B, ...]; 1 in evaluation."""
     if not train:
         return jnp.ones((keys.shape[0], *shape))
@@ -669,7 +689,9 @@ def dropout_mask(keys: Array, name: int, rate: float, shape: tuple[int, ...], tr
     return jnp.where(draws < rate, 0.0, 1.0 / (1.0 - rate)).astype(draws.dtype)
 
 
-def draw_lognormal(key: Array, shape: tuple[int, ...], median: Value, sigma: Value) -> Array:
+def draw_lognormal(
+    key: Array, shape: tuple[int, ...], median: Value, sigma: Value
+) -> Array:
     """Lognormal draws by their median and the deviation of the logarithm."""
     return median * jnp.exp(sigma * jax.random.normal(key, shape))
 
@@ -696,7 +718,9 @@ def fan_in(shape: tuple[int, ...]) -> int:
     return int(np.prod(shape[:-1]))
 
 
-def uniform_weights(key: Array, shape: tuple[int, ...], *, low: float, high: float) -> Array:
+def uniform_weights(
+    key: Array, shape: tuple[int, ...], *, low: float, high: float
+) -> Array:
     """Return draws of U(low, high)."""
     return jax.random.uniform(key, shape, minval=low, maxval=high)
 
@@ -738,7 +762,9 @@ def over_time(x: Array, steps: int) -> Array:
     return jnp.broadcast_to(x, (steps, *x.shape[1:]))
 
 
-def scan_layer(step: Callable[..., Any], p: Any, state: Any, ports: tuple[Array, ...], steps: int) -> tuple[Any, Any]:
+def scan_layer(
+    step: Callable[..., Any], p: Any, state: Any, ports: tuple[Array, ...], steps: int
+) -> tuple[Any, Any]:
     """The time loop of one layer: last state, and its signals over all steps."""
     xs = tuple(over_time(x, steps) for x in ports)
     return lax.scan(lambda s, x: step(p, s, *x), state, xs, length=steps)
@@ -822,7 +848,9 @@ def firing_rate(spikes: Array, *, weight: Array, dt: float) -> Array:
     return jnp.sum(weight * per_sample) / jnp.sum(weight)
 
 
-def iterate_batches(fields: Mapping[str, np.ndarray], batch: int, order: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+def iterate_batches(
+    fields: Mapping[str, np.ndarray], batch: int, order: np.ndarray
+) -> Iterator[dict[str, np.ndarray]]:
     """Yield the samples numbered by `order`, `batch` at a time, with `sample` int32 [B] and `weight` float32 [B].
 
     A last short batch is filled up with its first sample at weight 0; every other weight is 1.
