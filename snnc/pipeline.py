@@ -10,8 +10,6 @@ from snnc import model
 from snnc.data.files import LoadContext
 from snnc.data.sources import SOURCES
 from snnc.diagnostics import Code, CompileError, Diagnostic, Findings, did_you_mean, fail
-from snnc.emit.emit import emit
-from snnc.emit.explain import explain_plan
 from snnc.lower.schedule import lower_network, read_signals
 from snnc.plan import StepPlan
 from snnc.semantics.checks import check_module, lint
@@ -81,6 +79,8 @@ def compile_entry(program: Program, entry: Entry, overrides: Overrides = (), dat
     Raises:
         CompileError: with every finding of the first phase that had any.
     """
+    from snnc.emit.emit import emit  # checking a file needs no templates, and shall feel instant
+
     findings = Findings()
     network, recipe, module = resolve_entry(program, entry, overrides, findings, data_dir)
     lint(network, recipe, findings)
@@ -171,5 +171,7 @@ def dump(program: Program, entry: Entry, phase: str, overrides: Overrides = ()) 
 
 def explain(program: Program, entry: Entry, overrides: Overrides = ()) -> str:
     """Return what the compiler knows of a model without running it (`snnc explain FILE`)."""
+    from snnc.emit.explain import explain_plan
+
     network, recipe, _ = resolve_entry(program, entry, overrides, Findings())
     return explain_plan(lower_network(network, _read_by(recipe)), recipe)

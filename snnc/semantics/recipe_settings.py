@@ -154,15 +154,16 @@ def check_groups(optimizer: model.Optimizer, item: nodes.Train, network: model.N
             )  # fmt: skip
 
 
-def read_start(settings: dict[str, nodes.Expr], home: Module, findings: Findings) -> str | None:
+def read_start(item: nodes.Train, settings: dict[str, nodes.Expr], home: Module, findings: Findings) -> str | None:
+    """Return the recipe of this file whose weights begin this one."""
     value = settings.get("start")
     if value is None:
         return None
-    found = home.find(value) if isinstance(value, nodes.Name) else None
-    if not isinstance(value, nodes.Name) or found is None or not isinstance(found[0], nodes.Train):
+    others = [name for name in home.defined(nodes.Train) if name != item.name]
+    if not isinstance(value, nodes.Name) or value.text not in others:
         findings.add(
             Code.UNKNOWN_NAME, value.span, f"`start` names another recipe, and `{value.span.text}` is none",
-            help=did_you_mean(value.span.text, home.defined(nodes.Train)),
+            help=did_you_mean(value.span.text, others) or "this file has no other recipe",
         )  # fmt: skip
         return None
     return value.text

@@ -54,7 +54,7 @@ def resolve_recipe(
     optimizer = resolve_optimizer(settings["optimizer"], scope) if "optimizer" in settings else default_optimizer()
     truncate = read_learn(settings, scope, network, findings)
     freeze = read_freeze(settings, network, findings)
-    start = read_start(settings, home, findings)
+    start = read_start(item, settings, home, findings)
     read_precision(settings, findings)
     check_groups(optimizer, item, network, findings)
     numbers = _numbers(settings, scope)

@@ -149,6 +149,10 @@ def _one_row_a_line(data: dict[str, Any]) -> str:
 
 def main() -> None:
     """Rewrite `grammar.json` from the grammar."""
+    try:
+        import lark  # noqa: F401
+    except ImportError:
+        raise SystemExit("building the tables needs Lark: pip install 'snnc[test]'") from None
     grammar = (resource_folder("grammar") / "snn.lark").read_text(encoding="utf-8")
     TABLES_PATH.write_text(make_tables(grammar), encoding="utf-8")
 

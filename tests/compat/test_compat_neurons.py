@@ -28,9 +28,7 @@ RECORDED = {
     "BrainPyLifInference": "brainpy_lif_inference",
 }
 GRADIENTS = {
-    neuron: name
-    for neuron, name in RECORDED.items()
-    if name.startswith(("snntorch", "norse", "spikingjelly", "spyx"))
+    neuron: name for neuron, name in RECORDED.items() if name.startswith(("snntorch", "norse", "spikingjelly", "spyx"))
 }
 HELD = {"x": "real"}
 INPUT = {"I": "real"}

@@ -3,7 +3,8 @@
     python3.11 -m venv VENV && VENV/bin/pip install "brian2==2.9.0" "numpy<2.4"
     VENV/bin/python tests/recordings/brian2_traces.py
 
-Each brian2_NAME.npz holds traces on the grid of the step `dt` (ms): row n is the state at (n + 1) dt, as snnc publishes it. `spikes` are step numbers. All numbers are in ms, mV, pA, nS, pF.
+Each brian2_NAME.npz holds traces on the grid of the step `dt` (ms): row n is the state at (n + 1) dt, as snnc publishes
+it. `spikes` are step numbers. All numbers are in ms, mV, pA, nS, pF.
 """
 
 from pathlib import Path

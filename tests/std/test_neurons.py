@@ -41,6 +41,8 @@ def test_ten_thousand_steps_of_random_input_and_a_gradient_stay_finite_in_float3
             arrives = rng.random(draws.shape) < 0.1 if port not in "IJ" else 1.0
             drive[f"in_{port}"] = ((abs(draws) if port in ("exc", "inh") else draws) * arrives).astype(np.float32)
         signals = model.run(**drive)
+        if neuron == "WangBuzsaki":  # XLA takes a minute for the gradient of unrolled substeps
+            model = cell(neuron, "solve = rk4", ports=ports, dt=dt, size=4)
 
         def total(x):
             out = model.module.run(model.params, model.buffers, x, key=jax.random.key(0))[0]
@@ -259,21 +261,22 @@ def test_adex_keeps_firing_above_its_saddle_node_only_and_adapts():
 
 
 def test_hodgkin_and_huxley_rests_at_minus_65_and_fires_at_68_hz_for_10_microampere():
-    model = cell("HodgkinHuxley", "solve = rk4", dt="0.02 ms")
+    drive = np.concatenate([constant(level, 10_000) for level in (0, 200, 1000)], axis=2)
 
-    rest = model.run(in_I=constant(0, 5000))["h.v"][-1, 0, 0]
-    steps = spike_steps(model.run(in_I=constant(1000, 15_000)))
-    silent = spike_steps(model.run(in_I=constant(200, 10_000)))
+    signals = cell("HodgkinHuxley", "solve = rk4", dt="0.02 ms", size=3).run(in_I=drive)
+    steps = np.flatnonzero(signals["h.spike"][:, 0, 2])
 
-    assert rest == pytest.approx(-65, abs=0.01)
+    assert signals["h.v"][-1, 0, 0] == pytest.approx(-65, abs=0.01)
+    assert signals["h.spike"].sum(0)[0, :2].tolist() == [0, 0]
     assert 1000 / (0.02 * np.diff(steps)[-5:].mean()) == pytest.approx(68.3, abs=0.7)
-    assert silent.size == 0
 
 
 @pytest.mark.parametrize("neuron", ["HodgkinHuxley", "WangBuzsaki"])
 def test_rates_and_their_gradients_are_finite_where_the_textbook_form_is_0_over_0(neuron):
-    model = cell(neuron, ports="x I", dt="0.01 ms")
+    model = cell(neuron, "solve = euler", ports="x I", dt="0.01 ms")
 
+    @jax.jit
+    @jax.value_and_grad
     def end(v):
         step = getattr(model.module, "hodgkin_huxley_step" if neuron == "HodgkinHuxley" else "wang_buzsaki_step")
         constants = model.module.constants(model.params, model.buffers).h
@@ -282,8 +285,8 @@ def test_rates_and_their_gradients_are_finite_where_the_textbook_form_is_0_over_
         return step(constants, start._replace(v=jnp.full((1, 1), v)), zero, zero)[0].v[0, 0]
 
     for v in (-40.0, -55.0, -35.0, -34.0):
-        value, slope = jax.value_and_grad(end)(v)
-        near, near_slope = jax.value_and_grad(end)(v + 1e-6)
+        value, slope = end(v)
+        near, near_slope = end(v + 1e-6)
         assert np.isfinite([value, slope]).all()
         np.testing.assert_allclose([value, slope], [near, near_slope], rtol=1e-6)
 
