@@ -92,8 +92,13 @@ def compile_text(text: str) -> Model:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.snn"
         path.write_text(f"edition 2026\n{text}\n")
-        program = load(path)
-        compiled = compile_entry(program, choose(program, None))
+        return compile_file(path)
+
+
+def compile_file(path: Path, name: str | None = None) -> Model:
+    """Compile one entry of a file and execute what was emitted."""
+    program = load(path)
+    compiled = compile_entry(program, choose(program, name))
     module = load_module(compiled.text)
     key = jax.random.key(0)
     return Model(compiled, module, module.init_params(key), module.init_buffers(key))

@@ -150,7 +150,10 @@ def record_spikingjelly():
 
 
 def record_sinabs():
+    import torch
     from sinabs.layers import LIF
+
+    torch.Tensor.float = torch.Tensor.double  # as snnTorch
 
     def layer(**settings):
         def make():
@@ -164,8 +167,8 @@ def record_sinabs():
 
         return make
 
-    torch_record("sinabs_lif", "sinabs", layer(tau_mem=10.0), 8, 8.0, mean=0.1)
-    torch_record("sinabs_lif_syn", "sinabs", layer(tau_mem=10.0, tau_syn=5.0), 9, 4.0, mean=0.1)
+    torch_record("sinabs_lif", "sinabs", layer(tau_mem=10.0), 8, 8.0, 15.0, mean=0.1)
+    torch_record("sinabs_lif_syn", "sinabs", layer(tau_mem=10.0, tau_syn=5.0), 9, 4.0, 15.0, mean=0.1)
 
 
 def record_rockpool():
