@@ -98,19 +98,6 @@ class Body:
     random: bool
     method: str  # what the solver does, in words
 
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """Parameters that anything of the body reads, in the author's order."""
-        from snnc.expr import variables
-
-        read = set(self.constants)
-        for coefficient in self.coefficients:
-            read |= set(variables(coefficient.value))
-        for slot in self.slots:
-            exprs = slot.init.args if isinstance(slot.init, model.Drawn) else (slot.init,)
-            read |= {name for expr in exprs for name in variables(expr)}
-        return tuple(p.name for p in self.neuron.params if p.name in read)
-
 
 @dataclass(frozen=True, slots=True)
 class Group:

@@ -50,15 +50,6 @@ class SignalEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class FoldView:
-    """One accumulator of a readout."""
-
-    field: str
-    initial: str
-    comment: str
-
-
-@dataclass(frozen=True, slots=True)
 class ModelView:
     """All that `model.py.jinja` may mention."""
 
@@ -96,7 +87,6 @@ class ModelView:
     readout_lines: tuple[LineView, ...]
     buffer_update: str
     uses_keys: bool
-    uses_time: bool
     has_inputs: bool
 
 
@@ -157,7 +147,6 @@ def model_view(
         ),
         buffer_update=buffer_update(plan),
         uses_keys=uses_keys(plan),
-        uses_time=any("time" in uses((o.value,), "") for o in network.outputs),
         has_inputs=bool(network.inputs),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from snnc import model
 from snnc.emit.names import class_name, field_name, function_name, local_name, surrogate_name
 from snnc.emit.pytext import python_text
-from snnc.expr import Expr, Num, Var, substitute
+from snnc.expr import Expr, Num, Var, substitute, variables
 from snnc.plan import CHANCE, Assign, Body, Fire, Integrate, Slot, Statement
 from snnc.source import Span
 from snnc.units import unit_name
@@ -52,8 +52,6 @@ class NeuronView:
     statements: tuple[LineView, ...]
     next_values: str
     signal_values: str
-    has_states: bool
-    has_constants: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +122,7 @@ def neuron_view(body: Body) -> NeuronView:
         title=f"{neuron.name} ({place(neuron.span)})",
         doc=doc,
         method=body.method,
-        parameters=tuple(FieldView(local_name(name), units[name]) for name in _bound(body)),
+        parameters=tuple(FieldView(local_name(name), units[name]) for name in bound_parameters(body)),
         constants=tuple(field(name) for name in kept),
         coefficients=tuple(_coefficient(a) for a in body.coefficients),
         constant_values=", ".join(f"{field_name(name)}={local_name(name)}" for name in kept),
@@ -132,14 +130,12 @@ def neuron_view(body: Body) -> NeuronView:
         signals=tuple(FieldView(field_name(p.name.replace(".", "_")), p.unit) for p in body.published),
         formals="".join(f", {local_name(port)}: Array" for port in body.ports)
         + (", chance: Array" if body.random else ""),
-        start_formals=", keys: Array, name: int" if _drawn(body) else "",
+        start_formals=", keys: Array, name: int" if draws_states(body) else "",
         starts=tuple(_start(slot, body) for slot in body.slots),
         state_values=", ".join(local_name(slot.name) for slot in body.slots),
         statements=_statements(body),
         next_values=", ".join(local_name(slot.name) for slot in body.slots),
         signal_values=", ".join(local_name(p.variable) for p in body.published),
-        has_states=bool(body.slots),
-        has_constants=bool(kept),
     )
 
 
@@ -150,34 +146,19 @@ def _kept(body: Body) -> tuple[str, ...]:
     for slot in body.slots:
         exprs = slot.init.args if isinstance(slot.init, model.Drawn) else (slot.init,)
         for expr in exprs:
-            read += [n for n in _vars(expr) if n in names and n not in read]
+            read += [n for n in variables(expr) if n in names and n not in read]
     return tuple(read)
 
 
-def _vars(expr: Expr) -> tuple[str, ...]:
-    from snnc.expr import variables
-
-    return variables(expr)
-
-
-def _bound(body: Body) -> tuple[str, ...]:
-    """Parameters that the binding function takes."""
-    kept = set(_kept(body)) | {v for a in body.coefficients for v in _vars(a.value)}
-    return tuple(p.name for p in body.neuron.params if p.name in kept)
-
-
 def bound_parameters(body: Body) -> tuple[str, ...]:
-    """Return the parameters whose values a layer of this type must give."""
-    return _bound(body)
-
-
-def _drawn(body: Body) -> bool:
-    return any(isinstance(slot.init, model.Drawn) for slot in body.slots)
+    """Return the parameters whose values a layer of this type must give, in the author's order."""
+    kept = set(_kept(body)) | {v for a in body.coefficients for v in variables(a.value)}
+    return tuple(p.name for p in body.neuron.params if p.name in kept)
 
 
 def draws_states(body: Body) -> bool:
     """Whether the start of a sample is random."""
-    return _drawn(body)
+    return any(isinstance(slot.init, model.Drawn) for slot in body.slots)
 
 
 def _plain(expr: Expr) -> str:

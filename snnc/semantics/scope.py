@@ -11,9 +11,7 @@ from snnc.expr import Expr, Num
 from snnc.semantics.modules import Module
 from snnc.source import Span
 from snnc.syntax import nodes
-from snnc.units import (
-    Dimension,
-)
+from snnc.units import Dimension
 
 # The dimension of 0 and inf, which are the same in every unit.
 ANY = Dimension(math.inf, math.inf, math.inf)
@@ -28,7 +26,6 @@ class Typed:
 
 
 POISON = Typed(Num(0.0), None)
-Lookup = Callable[[nodes.Name], Typed | None]
 
 
 @dataclass(frozen=True, slots=True)

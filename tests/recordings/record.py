@@ -182,7 +182,7 @@ def record_rockpool():
         cell.dt = 1e-3
 
         def step(state, x):
-            spike, new, _ = cell(x[None, None])
+            spike, _, _ = cell(x[None, None])
             return None, spike[0, 0], cell.vmem
 
         return step

@@ -676,6 +676,8 @@ def main() -> None:
     if options.out:
         pairs = zip(PARAM_NAMES, last.selected_params, strict=True)
         weights: dict[str, Any] = {name: np.asarray(w) for name, w in pairs}
+        pairs = zip(BUFFER_NAMES, last.selected_buffers, strict=True)
+        weights |= {f"buffers.{name}": np.asarray(b) for name, b in pairs}
         np.savez(options.out, **weights)
 
 
