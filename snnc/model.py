@@ -288,8 +288,9 @@ class DataSet:
         return self.source.name
 
     @property
-    def arguments(self) -> dict[str, Value]:
-        return dict(self.source.args)
+    def arguments(self) -> dict[str, object]:
+        """The arguments of the source; those of an extern loader are a dictionary under `arguments`."""
+        return {name: dict(value.args) if isinstance(value, Call) else value for name, value in self.source.args}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from snnc import model
+from snnc.data.extern import load_source
 from snnc.data.files import LoadContext
-from snnc.data.sources import SOURCES
 from snnc.diagnostics import Code, CompileError, Diagnostic, Findings, did_you_mean, fail
 from snnc.lower.schedule import lower_network, read_signals
 from snnc.plan import StepPlan
@@ -132,7 +132,7 @@ def _field_loader(program: Program, data_dir: Path | None) -> Callable[[model.Da
     def load_fields(data: model.DataSet) -> tuple[model.Field, ...] | None:
         context = LoadContext(data.span, program.folder, data_dir)
         try:
-            loaded = SOURCES[data.source.name].load(context, dict(data.source.args))
+            loaded = load_source(data.source_name, data.arguments, context)
         except CompileError:
             return None  # the file is not here; whoever trains will hear of it
         return tuple(

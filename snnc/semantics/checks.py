@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from snnc import model
@@ -27,7 +28,11 @@ LATER = {nodes.Plasticity: "plasticity rules", nodes.Sweep: "`sweep`", nodes.Con
 
 
 def check_module(module: Module, findings: Findings, allow_extern: bool) -> None:
-    """Collect the findings of every item that `module` defines."""
+    """Collect the findings of every item that `module` defines, and of every `extern` that it imports."""
+    for other in _imported_modules(module):
+        for item in other.own.values():
+            if isinstance(item, nodes.Extern):
+                _check_extern(item, findings, allow_extern)
     networks: dict[str, model.Network | None] = {}
     for name, item in module.own.items():
         if len(findings.errors) >= MAX_FINDINGS:
@@ -57,16 +62,7 @@ def _check_item(
         case nodes.Surrogate():
             surrogate_function(item, module, scope)
         case nodes.Extern():
-            if allow_extern:
-                findings.add(
-                    Code.NOT_YET, name_span(item), "not supported yet: running `extern` definitions",
-                    help='write arrays to an .npz file and use `npz("file.npz")`',
-                )  # fmt: skip
-            else:
-                findings.add(
-                    Code.EXTERN_REFUSED, name_span(item), f"`{name}` would run Python code that is not in this file",
-                    help="if you trust whoever wrote it, run with `--allow-extern`",
-                )  # fmt: skip
+            _check_extern(item, findings, allow_extern)
         case nodes.Neuron():
             neuron = resolve_neuron(item, module, (), scope, None, findings)
             findings.stop_on_errors()
@@ -87,6 +83,46 @@ def _check_item(
                 help=f"take the {KIND_WORDS[type(item)]} out, or wait for the release that brings it",
             )  # fmt: skip
     findings.stop_on_errors()
+
+
+_TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+def _check_extern(item: nodes.Extern, findings: Findings, allow_extern: bool) -> None:
+    """Refuse Python from a file unless its reader allowed it."""
+    if not allow_extern:
+        findings.add(
+            Code.EXTERN_REFUSED,
+            name_span(item),
+            f"`{item.name}` would run Python code that is not in this file",
+            help="if you trust whoever wrote it, run with `--allow-extern`",
+        )
+    elif item.kind != "loader":
+        findings.add(
+            Code.NOT_YET,
+            name_span(item),
+            f"not supported yet: an extern {item.kind}",
+            help="built so far: `extern loader`; equations and functions are written in the language",
+        )
+    elif not _TARGET.fullmatch(item.target.value):
+        findings.add(
+            Code.BAD_VALUE,
+            item.target.span,
+            "this names no function",
+            help='write the module and the function: `python "mydata.speech:load"`',
+        )
+
+
+def _imported_modules(module: Module) -> list[Module]:
+    """Return every module that is reached by imports."""
+    found: list[Module] = []
+    stack = [home for _, home in module.names.values()] + list(module.spaces.values())
+    while stack:
+        other = stack.pop()
+        if other is not module and other not in found:
+            found.append(other)
+            stack += [home for _, home in other.names.values()] + list(other.spaces.values())
+    return found
 
 
 def _check_function(item: nodes.Function, module: Module, findings: Findings) -> None:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 
 from snnc import model
 from snnc.data.arguments import check_arguments
+from snnc.data.extern import EXTERN
 from snnc.data.sources import SOURCES
 from snnc.diagnostics import Code, CompileError, Findings, did_you_mean
 from snnc.ops.encoders import ENCODERS, TRANSFORMS
 from snnc.ops.options import Choice, Option
+from snnc.semantics.arguments import bind_arguments
 from snnc.semantics.constants import constant
 from snnc.semantics.expressions import resolve, resolve_as
 from snnc.semantics.modules import Module, name_span
@@ -95,6 +97,9 @@ def _steps(encoder: model.Call, steps: int, dt: float, findings: Findings) -> in
 
 
 def _source(call: nodes.Instance, home: Module, scope: Scope) -> model.Call | None:
+    loader = home.find_kind(call.func, nodes.Extern)
+    if loader is not None and loader[0].kind == "loader":
+        return _extern(call, loader[0], scope)
     spec = SOURCES.get(call.func.text)
     if spec is None:
         _unknown(call, list(SOURCES), "data source", home, scope.findings)
@@ -120,6 +125,16 @@ def _source(call: nodes.Instance, home: Module, scope: Scope) -> model.Call | No
     return model.Call(spec.name, tuple(values.items()), call.span)
 
 
+def _extern(call: nodes.Instance, item: nodes.Extern, scope: Scope) -> model.Call | None:
+    """Bind the arguments of an extern loader, which are plain data."""
+    bound = bind_arguments(call, item.formals, scope, f"loader `{item.name}`")
+    if bound is None:
+        return None
+    values = tuple((name, plain_value(node, scope)) for name, node in bound.items())
+    target = model.Call("arguments", values, call.span)
+    return model.Call(EXTERN, (("target", item.target.value), ("arguments", target)), call.span)
+
+
 def plain_value(expr: nodes.Expr, scope: Scope) -> model.Value:
     """Return an argument of a source as plain data: number, word, path or truth."""
     match expr:
@@ -136,6 +151,8 @@ def plain_value(expr: nodes.Expr, scope: Scope) -> model.Value:
 
 
 def _fields(source: model.Call) -> tuple[model.Field, ...] | None:
+    if source.name == EXTERN:
+        return None
     described = SOURCES[source.name].describe(dict(source.args))
     if described is None:
         return None
@@ -211,8 +228,8 @@ def _unknown(call: nodes.Instance, known: list[str], what: str, home: Module, fi
         )  # fmt: skip
     elif found is not None and isinstance(found[0], nodes.Extern):
         findings.add(
-            Code.NOT_YET, call.func.span, f"not supported yet: data from the extern `{name}`",
-            help='write its arrays to an .npz file and use `npz("file.npz")`',
+            Code.NOT_YET, call.func.span, f"not supported yet: the extern {found[0].kind} `{name}` as a step of data",
+            help="call it inside an `extern loader`",
         )  # fmt: skip
     else:
         findings.add(Code.UNKNOWN_NAME, call.func.span, f"unknown {what} `{name}`", help=did_you_mean(name, known))

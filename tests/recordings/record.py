@@ -3,8 +3,9 @@
 Run by hand, not by the tests, each time in an environment that has the library:
 
     python -m venv venv-torch
-    venv-torch/bin/pip install torch==2.13.0 numpy scipy       # first, so that nothing replaces it
-    venv-torch/bin/pip install --no-deps snntorch norse spikingjelly sinabs rockpool nir nirtorch loguru pbr ...
+    venv-torch/bin/pip install torch==2.13.0 numpy             # first, so that nothing replaces it
+    venv-torch/bin/pip install --no-deps snntorch norse spikingjelly sinabs rockpool
+    venv-torch/bin/pip install --no-deps scipy nir nirtorch h5py loguru pbr tqdm einops matplotlib pandas samna
     venv-torch/bin/python tests/recordings/record.py snntorch norse spikingjelly sinabs rockpool surrogates_torch
 
     python -m venv venv-brain

@@ -97,7 +97,7 @@ def test_the_exponential_neuron_fires_at_the_rate_of_the_integral_of_its_slope()
 
 @pytest.mark.parametrize(("neuron", "rheobase"), [("EIF", 10 * (65 - 59.9 - 3.48)), ("GLIF", None)])
 def test_the_smallest_current_that_fires_is_that_of_the_closed_form(neuron, rheobase):
-    # EIF: the minimum of the slope, g_L (V_T - E_L - Delta); GLIF: the threshold rises by t_gain / t_decay of the way
+    # EIF: the minimum of the slope, g_L (V_T - E_L - Delta); GLIF: the threshold rises by t_gain / t_rate of the way
     rheobase = rheobase or 9.43 * (78.85 - 51.68) / (1 - 0.005 / 0.09)
     model = cell(neuron)
 
