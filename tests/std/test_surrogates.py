@@ -1,6 +1,7 @@
 """Every standard surrogate against its doc comment (peak, area, symmetry), and finite; the rows of conventions.md."""
 
 import re
+from dataclasses import replace
 from functools import cache
 from math import inf, pi, sqrt
 
@@ -12,6 +13,7 @@ from models_in_text import compile_text
 from scipy.special import expit
 
 from snnc.commands.surrogates import draw_surrogates, measure, standard_surrogates
+from snnc.expr import Num
 from snnc.interp import evaluate
 
 USES = {use.function.name: use for use, _ in standard_surrogates()}
@@ -53,30 +55,21 @@ def test_peak_and_area_are_those_of_the_doc_comment(name):
         assert number is None or float(number) == pytest.approx(fact(text, numbers), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", USES)
 @pytest.mark.parametrize("factor", [0.7, 1.6])
+@pytest.mark.parametrize(
+    "name", [name for name in USES if name != "double_gauss"]
+)  # its facts are those of the defaults
 def test_peak_and_area_follow_the_parameters(name, factor):
     use = USES[name]
     numbers = {f: v * factor for f, v in defaults_of(name).items()}
+    if name == "power_law":
+        numbers = {"alpha": 2.5 * factor + 1}  # a longer tail is not added up here
     peak, _, area, _ = FACTS.search(use.function.doc.strip()).groups()
-    if name == "double_gauss":
-        pytest.skip("its facts are stated for the defaults")
-    if name == "power_law" and numbers["alpha"] <= 2:
-        pytest.skip("its tail is too long to add up here")
-    moved = type(use)(
-        use.function, tuple(type(a)(numbers[f]) for f, a in zip(numbers, map(_number, use.args), strict=True))
-    )
 
-    measured = measure(moved)
+    measured = measure(replace(use, args=tuple(Num(value) for value in numbers.values())))
 
     assert measured.peak == pytest.approx(fact(peak, numbers), rel=1e-4)
     assert measured.area == pytest.approx(fact(area, numbers), rel=1e-4)
-
-
-def _number(arg):
-    from snnc.expr import Num
-
-    return Num(float(evaluate(arg, {})))
 
 
 @pytest.mark.parametrize("name", USES)
