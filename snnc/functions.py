@@ -75,6 +75,8 @@ FUNCTIONS: dict[str, Function] = {
     "abs": Function(1, "keep", np.abs, "jnp.abs({0})"),
     "min": Function(2, "same", np.minimum, "jnp.minimum({0}, {1})"),
     "max": Function(2, "same", np.maximum, "jnp.maximum({0}, {1})"),
+    "sin": Function(1, "plain", np.sin, "jnp.sin({0})"),
+    "cos": Function(1, "plain", np.cos, "jnp.cos({0})"),
     "floor": Function(1, "plain", np.floor, "jnp.floor({0})"),
     "round": Function(1, "plain", round_half_up, "jnp.floor({0} + 0.5)"),
     "sign": Function(1, "sign", np.sign, "jnp.sign({0})"),
@@ -95,7 +97,7 @@ FUNCTIONS: dict[str, Function] = {
 
 # What authors may call, by name.
 CALLABLE = (
-    "exp", "log", "sqrt", "abs", "min", "max", "floor", "round", "sign", "tanh", "logistic", "softplus", "relu",
+    "exp", "log", "sqrt", "abs", "sin", "cos", "min", "max", "floor", "round", "sign", "tanh", "logistic", "softplus", "relu",
     "exprel", "clip", "detach",
 )  # fmt: skip
 CONSTANTS = {"pi": math.pi, "inf": math.inf}

@@ -9,6 +9,7 @@ from snnc import model
 from snnc.emit.names import class_name, field_name, function_name, local_name, surrogate_name
 from snnc.emit.pytext import python_text
 from snnc.expr import Expr, Num, Var, substitute, variables
+from snnc.lower.body import expressions
 from snnc.plan import CHANCE, Assign, Body, Fire, Integrate, Slot, Statement
 from snnc.source import Span
 from snnc.units import unit_name
@@ -218,10 +219,18 @@ def _statements(body: Body) -> tuple[LineView, ...]:
             return f"s.{field_name(text)}"
         return local_name(text)
 
+    shaped = slots | set(body.ports)  # names that hold a value for each neuron of each sample
     last = ""
     for statement in body.statements:
         comment = _comment(statement)
-        lines.append(LineView("" if comment == last else comment, _code(statement, name)))
+        code = _code(statement, name)
+        read = {v for e in expressions(statement) for v in variables(e)}
+        if read & shaped or isinstance(statement, Integrate) or CHANCE in read:
+            shaped |= set(_targets(statement))
+        elif statement.target in slots and isinstance(statement, Assign):
+            value = python_text(statement.value, name)
+            code = f"{local_name(statement.target)} = jnp.full_like(s.{field_name(statement.target)}, {value})"
+        lines.append(LineView("" if comment == last else comment, code))
         last = comment
         written |= set(_targets(statement))
     for slot in body.slots:

@@ -106,7 +106,7 @@ def test_the_smallest_current_that_fires_is_that_of_the_closed_form(neuron, rheo
     assert counts[0] == 0 < counts[1]
 
 
-def test_the_cut_of_the_exponent_moves_a_spike_by_less_than_a_microsecond():
+def test_the_cut_of_the_exponent_delays_a_spike_by_less_than_twenty_microseconds():
     for tau, delta, peak_above in ((281 / 30, 2.0, 70.4), (10.0, 3.48, 29.9)):
         left = quad(lambda z, tau=tau: tau * np.exp(-z), 10, peak_above / delta)[0]  # ms, uncut
         assert left < 1e-3
@@ -145,7 +145,7 @@ def test_below_threshold_the_resonator_rings_at_omega_and_decays_with_tau():
 
 
 def test_the_resonator_fires_for_doublets_at_its_own_period_only():
-    # Izhikevich 2001, fig. 4: two pulses, neither enough alone
+    # Izhikevich 2001: two pulses, neither enough alone
     model = cell("ResonateAndFire", ports="x", dt="0.05 ms")
     period = 2 * np.pi
 
@@ -334,7 +334,7 @@ def test_the_conductance_neuron_fires_at_the_rate_of_a_leak_with_a_refractory_pe
 
 
 def test_the_balanced_resonator_conserves_its_energy_without_offset_and_refractoriness():
-    # Higuchi et al. 2024, eq. 6: on the divergence boundary |1 + dt (b + i omega)| = 1
+    # Higuchi et al. 2024: on the divergence boundary |1 + dt (b + i omega)| = 1
     arguments = "omega = 40 / 1 s, b_off = 0 / 1 s, theta = 1e9"
     x = constant(0, 2000)
     x[0] = 1000
