@@ -17,6 +17,7 @@ from snnc.commands.check import check, fmt
 from snnc.commands.console import say, show_findings
 from snnc.commands.new import new
 from snnc.commands.simulate import simulate
+from snnc.commands.surrogates import surrogates
 from snnc.commands.train import evaluate, export, train
 from snnc.commands.translate import compile_file, explain
 from snnc.diagnostics import CompileError
@@ -81,6 +82,7 @@ app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("run")(simulate)
 app.command("data")(export)
+app.command("surrogates")(surrogates)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ RANKS = (
     ("data",),
     ("plan",),
     ("interp",),
+    ("surrogate_facts",),
     ("semantics",),
     ("lower",),
     ("semantics.checks",),

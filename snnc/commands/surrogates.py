@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 SHOWN = 2.5  # margins drawn, on either side of the threshold
 LOW, TOP = 0.1, 1.25  # peaks outside are drawn at height 1, by a factor that the panel names
-FAR = 1e3  # the area is unbounded where margins beyond this still add to it
 COLUMNS = 5
 
 
@@ -54,8 +53,9 @@ def standard_surrogates() -> tuple[tuple[model.SurrogateUse, str], ...]:
     """Return each surrogate of std.surrogates at its defaults, with its formula as the author wrote it."""
     from snnc import model
     from snnc.diagnostics import Findings
-    from snnc.semantics.expressions import Scope, resolve
+    from snnc.semantics.expressions import resolve
     from snnc.semantics.modules import standard_module
+    from snnc.semantics.scope import Scope
     from snnc.semantics.surrogates import surrogate_function
     from snnc.syntax import nodes
 
@@ -75,18 +75,11 @@ def standard_surrogates() -> tuple[tuple[model.SurrogateUse, str], ...]:
 
 
 def measure(use: model.SurrogateUse, formula: str = "") -> Facts:
-    """Return peak, half-width and area of a surrogate with constant arguments, from its values up to margins of 10^6."""
-    import numpy as np
+    """Return peak, half-width and area of a surrogate with constant arguments."""
+    from snnc.surrogate_facts import measure_surrogate
 
-    margins = np.sinh(np.linspace(-np.arcsinh(1e9), np.arcsinh(1e9), 1_600_001)) / 1e3
-    values = _values(use, margins)
-    steps = (values[1:] + values[:-1]) / 2 * np.diff(margins)
-    far = np.abs(margins[1:]) > FAR
-    peak = float(values.max())
-    wide = float(np.abs(margins[values >= peak / 2]).max())
-    unbounded = np.abs(steps[far]).sum() > 0.01 * np.abs(steps[~far]).sum()
-    area = float("inf") if unbounded else float(steps.sum())
-    return Facts(use.function.name, formula, peak, float("inf") if wide > FAR else wide, area, use)
+    facts = measure_surrogate(use, {})
+    return Facts(use.function.name, formula, facts.peak, facts.half_width, facts.area, use)
 
 
 def draw_surrogates(path: Path, facts: list[Facts]) -> Path:
@@ -132,14 +125,9 @@ def _draw(axes: Axes, fact: Facts) -> bool:
 
 
 def _values(use: model.SurrogateUse, margins: np.ndarray) -> np.ndarray:
-    import numpy as np
+    from snnc.surrogate_facts import surrogate_values
 
-    from snnc.interp import evaluate
-
-    names = dict(zip(use.function.formals[1:], (float(evaluate(a, {})) for a in use.args), strict=True))
-    with np.errstate(under="ignore", over="ignore"):
-        value = evaluate(use.function.body, {use.function.formals[0]: margins, **names})
-    return np.broadcast_to(np.asarray(value, float), margins.shape)
+    return surrogate_values(use, margins, {})
 
 
 def _wrapped(formula: str, width: int = 42) -> str:

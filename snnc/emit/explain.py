@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from math import prod
 
 from snnc import model
-from snnc.emit.latex import latex_text
+from snnc.emit.latex import latex_name, latex_text
 from snnc.emit.neuron_view import place
 from snnc.emit.parameters import stored_buffers, stored_parameters
 from snnc.emit.pytext import python_text
@@ -14,6 +15,9 @@ from snnc.ops.memory import Delay
 from snnc.plan import Assign, Body, Fire, Integrate, StepPlan
 from snnc.semantics.constants import constant
 from snnc.semantics.parameters import parameter_values
+from snnc.surrogate_facts import measure_surrogate
+
+WORDS = ("peak", "half-width", "area")
 
 
 def explain_plan(plan: StepPlan, recipe: model.Recipe | None) -> str:
@@ -71,45 +75,25 @@ def _body(body: Body, plan: StepPlan) -> list[str]:
         match statement:
             case Assign(target, value):
                 lines.append(f"    {target} <- {_plain(value)}")
-                latex.append(rf"{latex_text_name(target)} &\leftarrow {latex_text(value)}")
+                latex.append(rf"{latex_name(target)} &\leftarrow {latex_text(value)}")
             case Fire(target, condition, margin, surrogate):
                 name = surrogate.function.name if surrogate is not None else "none"
                 lines.append(f"    {target} <- 1 if {_plain(condition)}; surrogate {name} at {_plain(margin)}")
-                latex.append(rf"{latex_text_name(target)} &\leftarrow \Theta\!\left({latex_text(margin)}\right)")
+                latex.append(rf"{latex_name(target)} &\leftarrow \Theta\!\left({latex_text(margin)}\right)")
             case Integrate(targets, slopes):
                 for target, slope in zip(targets, slopes, strict=True):
                     lines.append(f"    {target}' = {_plain(slope)}")
-                    latex.append(rf"\dot{{{latex_text_name(target)}}} &= {latex_text(slope)}")
+                    latex.append(rf"\dot{{{latex_name(target)}}} &= {latex_text(slope)}")
     lines += ["  as LaTeX:", r"    \begin{aligned}"]
     lines += [f"      {line} \\\\" for line in latex]
     lines.append(r"    \end{aligned}")
     for use in {
         s.surrogate.function.name: s.surrogate for s in body.statements if isinstance(s, Fire) and s.surrogate
     }.values():
-        peak, half, area = surrogate_facts(use, parameter_values(body.neuron.params, plan.network.dt))
-        lines.append(f"  surrogate {use.function.name}: peak {peak:.4g}, half-width {half:.4g}, area {area:.4g}")
+        facts = measure_surrogate(use, parameter_values(body.neuron.params, plan.network.dt))
+        words = [f"{word} {value:.4g}" for word, value in zip(WORDS, astuple(facts), strict=True)]
+        lines.append(f"  surrogate {use.function.name}: {', '.join(words)}")
     return lines
-
-
-def latex_text_name(name: str) -> str:
-    """Return a name as LaTeX."""
-    from snnc.emit.latex import latex_name
-
-    return latex_name(name)
-
-
-def surrogate_facts(use: model.SurrogateUse, values: dict[str, float]) -> tuple[float, float, float]:
-    """Return peak, half-width at half the peak, and area over [-1000, 1000], computed numerically."""
-    import numpy as np
-
-    from snnc.interp import evaluate
-
-    args = {f: constant(a, values) or 0.0 for f, a in zip(use.function.formals[1:], use.args, strict=True)}
-    inner = np.sinh(np.linspace(-np.arcsinh(1e6), np.arcsinh(1e6), 400_001)) / 1e3
-    value = np.broadcast_to(evaluate(use.function.body, {use.function.formals[0]: inner, **args}), inner.shape)
-    peak = float(value.max())
-    above = np.abs(inner[value >= peak / 2])
-    return peak, float(above.max()), float(np.sum((value[1:] + value[:-1]) / 2 * np.diff(inner)))
 
 
 def _plain(expr: Expr) -> str:

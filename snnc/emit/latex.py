@@ -6,7 +6,7 @@ from snnc.expr import Apply, Expr, Num, Var
 
 _GREEK = (
     "alpha", "beta", "gamma", "delta", "epsilon", "theta", "kappa", "lambda", "mu", "nu", "rho", "sigma", "tau", "phi",
-    "psi", "omega",
+    "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Sigma", "Phi", "Psi", "Omega",
 )  # fmt: skip
 _BINDS = {"+": 1, "-": 1, "*": 2, "neg": 2, "/": 4, "^": 3}
 _RELATIONS = {">": ">", ">=": r"\ge", "<": "<", "<=": r"\le", "==": "=", "!=": r"\ne", "and": r"\wedge", "or": r"\vee"}
@@ -18,7 +18,7 @@ def latex_name(name: str) -> str:
     >>> latex_name("tau_m"), latex_name("v_decay"), latex_name("V")
     ('\\\\tau_{m}', 'v_{decay}', 'V')
     """
-    stem, _, rest = name.partition("_")
+    stem, _, rest = name.rstrip("_").partition("_")
     head = f"\\{stem}" if stem in _GREEK else stem
     return f"{head}_{{{rest.replace('_', ',')}}}" if rest else head
 

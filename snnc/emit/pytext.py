@@ -18,7 +18,8 @@ _SPELLED = {"^": "**", "or": "|", "and": "&"}
 _ATOM = 9
 
 # Functions that are finite, with finite derivatives, wherever their arguments are.
-_SMOOTH = {"+", "-", "*", "neg", "min", "max", "abs", "floor", "round", "sin", "cos", "sign", "tanh", "logistic", "softplus", "clip",
+_SMOOTH = {"+", "-", "*", "neg", "min", "max", "abs", "floor", "round", "sin",
+           "cos", "sign", "tanh", "logistic", "softplus", "clip",
            ">", ">=", "<", "<=", "==", "!=", "and", "or", "not", "detach", "relu", "where"}  # fmt: skip
 
 Names = Callable[[str], str]

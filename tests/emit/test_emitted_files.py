@@ -72,7 +72,8 @@ def test_an_emitted_file_trains_without_snnc(tmp_path):
     model = resource_folder("models") / "digits.snn"
     (tmp_path / "digits.py").write_text(emitted(model), encoding="utf-8")
     subprocess.run([sys.executable, "-m", "snnc", "data", str(model), "-o", "digits.npz"], cwd=tmp_path, check=True)
-    code = "import sys, runpy; sys.modules['snnc'] = None; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    code = "import sys, runpy; sys.modules['snnc'] = None; sys.argv = sys.argv[1:];"
+    code += "runpy.run_path(sys.argv[0], run_name='__main__')"
     command = [sys.executable, "-c", code, "digits.py", "--data", "digits.npz", "--epochs", "3", "--out", "weights.npz"]
 
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 Value = Array | float
 
@@ -125,9 +125,12 @@ def euler(
 ) -> tuple[Any, ...]:
     """Advance `state` by dt with forward Euler in equal substeps."""
     h = dt / substeps
-    for _ in range(substeps):
-        state = tuple(x + h * k for x, k in zip(state, slope(*state), strict=True))
-    return state
+
+    def one(_: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(x + h * k for x, k in zip(state, slope(*state), strict=True))
+
+    result: tuple[Any, ...] = lax.fori_loop(0, substeps, one, state)
+    return result
 
 
 def rk2(
@@ -138,12 +141,15 @@ def rk2(
 ) -> tuple[Any, ...]:
     """Advance `state` by dt with the midpoint rule in equal substeps."""
     h = dt / substeps
-    for _ in range(substeps):
+
+    def one(_: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
         first = slope(*state)
         middle = tuple(x + h / 2 * k for x, k in zip(state, first, strict=True))
         second = slope(*middle)
-        state = tuple(x + h * k for x, k in zip(state, second, strict=True))
-    return state
+        return tuple(x + h * k for x, k in zip(state, second, strict=True))
+
+    result: tuple[Any, ...] = lax.fori_loop(0, substeps, one, state)
+    return result
 
 
 def rk4(
@@ -152,15 +158,18 @@ def rk4(
     dt: float,
     substeps: int,
 ) -> tuple[Any, ...]:
-    """Advance `state` by dt with the classical Runge-Kutta method."""
+    """Advance `state` by dt with the classical Runge-Kutta method in substeps."""
     h = dt / substeps
-    for _ in range(substeps):
+
+    def one(_: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
         a = slope(*state)
         b = slope(*(x + h / 2 * k for x, k in zip(state, a, strict=True)))
         c = slope(*(x + h / 2 * k for x, k in zip(state, b, strict=True)))
         d = slope(*(x + h * k for x, k in zip(state, c, strict=True)))
-        state = tuple(
+        return tuple(
             x + h / 6 * (ka + 2 * kb + 2 * kc + kd)
             for x, ka, kb, kc, kd in zip(state, a, b, c, d, strict=True)
         )
-    return state
+
+    result: tuple[Any, ...] = lax.fori_loop(0, substeps, one, state)
+    return result

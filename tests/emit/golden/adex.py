@@ -367,15 +367,18 @@ def rk4(
     dt: float,
     substeps: int,
 ) -> tuple[Any, ...]:
-    """Advance `state` by dt with the classical Runge-Kutta method."""
+    """Advance `state` by dt with the classical Runge-Kutta method in substeps."""
     h = dt / substeps
-    for _ in range(substeps):
+
+    def one(_: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
         a = slope(*state)
         b = slope(*(x + h / 2 * k for x, k in zip(state, a, strict=True)))
         c = slope(*(x + h / 2 * k for x, k in zip(state, b, strict=True)))
         d = slope(*(x + h * k for x, k in zip(state, c, strict=True)))
-        state = tuple(
+        return tuple(
             x + h / 6 * (ka + 2 * kb + 2 * kc + kd)
             for x, ka, kb, kc, kd in zip(state, a, b, c, d, strict=True)
         )
-    return state
+
+    result: tuple[Any, ...] = lax.fori_loop(0, substeps, one, state)
+    return result
