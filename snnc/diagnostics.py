@@ -18,8 +18,7 @@ from snnc.source import Span
 class Code(StrEnum):
     """Stable identifiers; a number is never reused. One page each in `snnc/explain/`.
 
-    Kept free for checks to come: E0510 (a learning rule that the model forbids), W0107 (a maximum that rests at its initial
-    value), W0109 (a silent layer).
+    Kept free for a check to come: E0510 (a learning rule that the model forbids).
     """
 
     # E01 syntax
@@ -87,6 +86,8 @@ class Code(StrEnum):
     UNUSED_PARAMETER = "W0104"
     LOSS_ON_SPIKE = "W0105"
     READOUT_DIFFERS = "W0106"
+    RESTING_MAXIMUM = "W0107"
+    SILENT_LAYER = "W0109"
     SHORT_REFRACTORY = "W0110"
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-collect_ignore_glob = ["emit/golden/*"]
+# golden files are compared, recordings are made in other environments, and a conftest is no module of tests
+collect_ignore_glob = ["emit/golden/*", "recordings/*.py", "conftest.py", "*/conftest.py"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

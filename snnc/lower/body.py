@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from snnc import model
 from snnc.expr import Apply, Expr, Num, Var, apply, size, substitute, variables
-from snnc.lower.solve import apply_if, bind_ports, mark, ordered, solve, unmarked
+from snnc.lower.solve import apply_if, mark, ordered, solve, unmarked
 from snnc.plan import CHANCE, Assign, Body, Fire, Integrate, Published, Slot, Statement
 from snnc.semantics.neuron_builder import BEFORE
 from snnc.units import unit_name
@@ -57,7 +57,7 @@ def lower_neuron(neuron: model.Neuron, name: str, connected: tuple[str, ...], ex
                 statements.append(Assign(port, apply_if(Var(READY), Var(port), Num(0.0)), f"block {port}"))
 
     def bound(expr: Expr) -> Expr:
-        return substitute(bind_ports(expr, defaults), {BEFORE: Var(PREVIOUS)})
+        return substitute(substitute(expr, defaults), {BEFORE: Var(PREVIOUS)})
 
     def held(update: Assign) -> Assign:
         if busy is None or update.target not in neuron.hold:

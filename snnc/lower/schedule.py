@@ -41,14 +41,18 @@ def _bodies(network: model.Network, read: set[model.Signal]) -> tuple[tuple[str,
         body = lower_neuron(layer.neuron, layer.neuron.name, connected, extra)
         twin = next((b for b in seen if _same_code(b, body)), None)
         if twin is None:
-            used = {b.name for b in seen}
+            used = {_folded(b.name) for b in seen}  # functions are named in lower case
             name, k = body.name, 2
-            while name in used:
+            while _folded(name) in used:
                 name, k = f"{body.name}{k}", k + 1
             twin = lower_neuron(layer.neuron, name, connected, extra)
             seen.append(twin)
         bodies.append((layer.name, twin))
     return tuple(bodies)
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "")
 
 
 def _read_inside(network: model.Network) -> set[model.Signal]:

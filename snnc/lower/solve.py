@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from snnc import model
 from snnc.diagnostics import Code, CompileError, fail
-from snnc.expr import Apply, Expr, Num, Var, apply, substitute, variables
+from snnc.expr import Apply, Expr, Num, Var, apply, variables
 from snnc.lower.affine import NonLinearError, affine
 from snnc.plan import Assign, Integrate, Statement
 from snnc.source import NOWHERE, Span
@@ -215,12 +215,9 @@ class _Entries:
         return not self._reaches(column, row)
 
     def _named(self, name: str, value: Expr, note: str) -> Expr:
-        name = mark(name + self.suffix)
         if value == Num(1.0) or value == ZERO:
             return value
-        if all(a.target != name for a in self.coefficients):
-            self.coefficients.append(Assign(name, value, note))
-        return Var(name)
+        return _name(name, value, self.coefficients, self.suffix, note)
 
     def flow(self, row: str, column: str) -> Expr:
         """P[row, column]: what is left after dt of a unit of `column` in `row`."""
@@ -301,15 +298,20 @@ def _scaled(value: Expr, gain: Expr) -> Expr:
             return apply("*", value, gain)
 
 
-def _name(name: str, value: Expr, coefficients: list[Assign], suffix: str) -> Expr:
-    """Give `value` a name among the coefficients; a second value of one name gets a number."""
+def _name(name: str, value: Expr, coefficients: list[Assign], suffix: str, note: str = "") -> Expr:
+    """Give `value` a name among the coefficients; a second value of one name gets a number.
+
+    What is equal while states are held (`suffix`) as while they are free keeps its first name.
+    """
+    twin = next((a for a in coefficients if a.value == value and (suffix or a.target == mark(name))), None)
+    if twin is not None:
+        return Var(twin.target)
     stem, k = name + suffix, 2
-    name = mark(stem)
-    while any(a.target == name and a.value != value for a in coefficients):
-        name, k = mark(f"{stem}{k}"), k + 1
-    if all(a.target != name for a in coefficients):
-        coefficients.append(Assign(name, value))
-    return Var(name)
+    marked = mark(stem)
+    while any(a.target == marked for a in coefficients):
+        marked, k = mark(f"{stem}{k}"), k + 1
+    coefficients.append(Assign(marked, value, note))
+    return Var(marked)
 
 
 def times_dt(rate: Expr) -> Expr:
@@ -393,8 +395,3 @@ def ordered(updates: tuple[Assign, ...]) -> tuple[Statement, ...]:
         first.append(Assign(after, chosen.value, chosen.note, chosen.span))
         last.append(Assign(chosen.target, Var(after)))
     return (*first, *last)
-
-
-def bind_ports(expr: Expr, defaults: Mapping[str, Expr]) -> Expr:
-    """Replace ports without an edge by their defaults."""
-    return substitute(expr, defaults)

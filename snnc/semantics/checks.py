@@ -14,6 +14,7 @@ from snnc.plan import Body
 from snnc.semantics.constants import constant
 from snnc.semantics.data_sets import resolve_data
 from snnc.semantics.expressions import resolve
+from snnc.semantics.lints import check_maxima, check_silence, trained_by
 from snnc.semantics.modules import KIND_WORDS, Module, name_span
 from snnc.semantics.networks import elaborate
 from snnc.semantics.neurons import resolve_neuron
@@ -205,6 +206,9 @@ def lint(network: model.Network, recipe: model.Recipe | None, findings: Findings
     _check_rate(network, recipe, findings)
     _check_readouts(network, recipe, findings)
     _check_spikes(network, recipe, findings)
+    plan = lower_network(network)
+    check_maxima(plan, recipe, findings)
+    check_silence(plan, recipe, findings)
 
 
 def _check_steps(layer: model.Layer, dt: float, findings: Findings) -> None:
@@ -251,7 +255,7 @@ def _check_rate(network: model.Network, recipe: model.Recipe, findings: Findings
 
 
 def _check_readouts(network: model.Network, recipe: model.Recipe, findings: Findings) -> None:
-    """Warn where accuracy is measured on another readout than the loss trains, and of a maximum that may rest."""
+    """Warn where accuracy is measured on another readout than the loss trains."""
     outputs = {f"output:{o.name}": o.value for o in network.outputs}
     trained = _scores(recipe.loss.value, outputs)
     for metric in recipe.metrics:
@@ -269,10 +273,7 @@ _FLAT_ON_SPIKES = ("max_over_time", "last_over_time", "softmax", "log_softmax")
 
 def _check_spikes(network: model.Network, recipe: model.Recipe, findings: Findings) -> None:
     """Warn of a loss that looks at single spikes where the potential, or a count, says more."""
-    outputs = {f"output:{o.name}": o.value for o in network.outputs}
-    trained = list(walk(recipe.loss.value))
-    trained += [n for v in trained if isinstance(v, Var) and v.name in outputs for n in walk(outputs[v.name])]
-    for node in trained:
+    for node in trained_by(recipe, network):
         if not isinstance(node, Apply) or node.fn not in _FLAT_ON_SPIKES:
             continue
         read = node.args[0]

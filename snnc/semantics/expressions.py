@@ -48,7 +48,7 @@ def resolve(expr: nodes.Expr, scope: Scope) -> Typed:
 def depth(expr: Expr) -> int:
     """Return the number of levels of an expression.
 
-    >>> depth(Apply("neg", (Var("x"),)))
+    >>> depth(Apply("neg", (Num(1.0),)))
     2
     """
     levels, row = 0, [expr]

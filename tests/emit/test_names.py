@@ -58,3 +58,25 @@ def test_names_of_python_and_of_the_compiler_are_names_like_any_other(tmp_path):
     np.testing.assert_allclose(signals.print.spike, expected["print.spike"])
     np.testing.assert_allclose(signals.params.refractory, expected["params.refractory"])
     np.testing.assert_allclose(signals.params.fired, expected["params.fired"], rtol=1e-5)
+
+
+def test_neurons_whose_names_differ_in_case_only_keep_their_own_functions(tmp_path):
+    path = tmp_path / "case.snn"
+    path.write_text(
+        """edition 2026
+neuron Cell { event x; state v = 0; v' = -v / 10 ms; on x { v += x } }
+neuron CELL { event x; state v = 0; v' = -v / 20 ms; on x { v += x } }
+network N {
+  dt = 1 ms
+  input x : spikes[2]
+  x -> dense(3) -> Cell() as a
+  x -> dense(3) -> CELL() as b
+}
+"""
+    )
+    program = load(path)
+
+    text = compile_entry(program, choose(program, None)).text
+
+    assert text.count("def cell_step(") == 1
+    assert text.count("def cell2_step(") == 1

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
@@ -61,22 +60,6 @@ def compile_source():
         return pipeline.compile_entry(program, pipeline.choose(program, None), overrides)
 
     return compile_it
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _programs_compiled_once(tmp_path_factory):
-    """Let JAX reuse compiled programs: every test loads the emitted text anew, and most of them train."""
-    settings = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("programs")),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-        "jax_persistent_cache_min_entry_size_bytes": 0,
-    }
-    before = {name: getattr(jax.config, name) for name in settings}
-    for name, value in settings.items():
-        jax.config.update(name, value)
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
 
 
 @pytest.fixture(scope="session")
