@@ -21,7 +21,7 @@ RANKS = (
     ("data",),
     ("plan",),
     ("interp",),
-    ("surrogate_facts",),
+    ("surrogate_facts", "probe"),
     ("semantics",),
     ("lower",),
     ("semantics.checks",),

@@ -13,15 +13,14 @@ import numpy as np
 
 from snnc import model
 from snnc.diagnostics import Code, fail
-from snnc.expr import Num
 from snnc.interp import body_constants, start_body, step_body
 from snnc.ops.dense import Dense
 from snnc.ops.initialisers import fluctuation_std
 from snnc.ops.operation import Init
-from snnc.plan import CHANCE, Assign, Body, Fire, Published, Statement
+from snnc.plan import CHANCE, Body, Fire
+from snnc.probe import PROBE, without_spikes
 from snnc.semantics.parameters import parameter_values
 
-PROBE = "margin.probe"
 MAX_STEPS = 20_000
 SIZE = 1e-3  # of the probing jump, in units of the weight
 
@@ -76,7 +75,7 @@ def _response(layer: model.Layer, port: str, body: Body, dt: float) -> tuple[flo
     values = parameter_values(layer.neuron.params, dt)
     given = {p.name: values.get(p.name, 1.0) for p in layer.neuron.params}
     constants = body_constants(body, layer.neuron, dt, given)
-    probe = _without_spikes(body)
+    probe = without_spikes(body)
     starts = {s.name: 0.0 for s in body.slots if isinstance(s.init, model.Drawn)}
 
     def margins(size: float, steps: int | None) -> np.ndarray:
@@ -95,18 +94,3 @@ def _response(layer: model.Layer, port: str, body: Body, dt: float) -> tuple[flo
     rest = margins(0.0, len(moved))
     response = (moved - rest) / SIZE
     return max(-float(rest[0]), 1e-12), max(float(np.sum(response**2) * dt), 1e-12)
-
-
-def _without_spikes(body: Body) -> Body:
-    """Return `body` with every spike test replaced by silence, and its first margin published."""
-    statements: list[Statement] = []
-    probed = False
-    for statement in body.statements:
-        if isinstance(statement, Fire):
-            if not probed:
-                statements.append(Assign(PROBE, statement.margin))
-                probed = True
-            statements.append(Assign(statement.target, Num(0.0)))
-        else:
-            statements.append(statement)
-    return replace(body, statements=tuple(statements), published=(Published(PROBE, PROBE, "1"),))

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from snnc import model
 from snnc.diagnostics import Code, Findings, Label
-from snnc.expr import Apply, Expr, Num, Var, walk
+from snnc.expr import Apply, Expr, Var, walk
 from snnc.interp import Array, Values, body_constants, start_body, step_body
 from snnc.ops.dense import Dense
 from snnc.ops.elementwise import Bias, Flatten, Scale
 from snnc.ops.memory import Delay, Dropout
 from snnc.ops.operation import Init
-from snnc.plan import Assign, Body, Fire, Published, Statement, StepPlan
+from snnc.plan import Body, Fire, StepPlan
+from snnc.probe import PROBE, without_spikes
 from snnc.semantics.constants import constant
 from snnc.semantics.parameters import parameter_values
 from snnc.source import Span
@@ -78,7 +79,6 @@ HIDDEN_RATE = 0.02  # 1/ms, of spikes whose rate nothing tells
 HELD_VALUE = 0.5  # of a real input
 SPREAD = 4.0  # deviations that a potential is granted
 MAX_STEPS = 1000
-PROBE = "margin.probe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +288,7 @@ def _margin_responses(layer: model.Layer, plan: StepPlan, steps: int) -> tuple[A
     fires = [s for s in body.statements if isinstance(s, Fire)]
     if len(fires) != 1 or body.random or any(isinstance(s.init, model.Drawn) for s in body.slots):
         return None
-    probe = _without_spikes(body, fires[0])
+    probe = without_spikes(body)
     constants = body_constants(probe, layer.neuron, dt, _central(layer.neuron, dt))
     ports = [port for port, _ in layer.ports]
     with np.errstate(all="ignore"):
@@ -317,14 +317,6 @@ def _margins(probe: Body, constants: Values, ports: list[str], sizes: Array, ste
         seen.append(np.broadcast_to(published[PROBE], (1 + len(ports),)))
     margins = np.stack(seen)
     return margins[:, 0], margins[:, 1:] - margins[:, :1]
-
-
-def _without_spikes(body: Body, fire: Fire) -> Body:
-    """Return `body` with the spike test replaced by silence, and its margin published."""
-    statements: list[Statement] = []
-    for statement in body.statements:
-        statements += [Assign(PROBE, fire.margin), Assign(fire.target, Num(0.0))] if statement is fire else [statement]
-    return replace(body, statements=tuple(statements), published=(Published(PROBE, PROBE, "1"),))
 
 
 def _described(
