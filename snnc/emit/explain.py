@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import astuple
 from math import prod
+from typing import Any
+
+import numpy as np
 
 from snnc import model
 from snnc.emit.latex import latex_name, latex_text
@@ -11,12 +14,25 @@ from snnc.emit.neuron_view import place
 from snnc.emit.parameters import stored_buffers, stored_parameters
 from snnc.emit.pytext import python_text
 from snnc.expr import Expr
+from snnc.interp import body_constants
 from snnc.ops.memory import Delay
 from snnc.plan import Assign, Body, Fire, Integrate, StepPlan
 from snnc.semantics.constants import constant
 from snnc.semantics.parameters import parameter_values
 from snnc.surrogate_facts import measure_surrogate
 
+# How the explicit methods advance the states x, whose derivative is f.
+METHODS = {
+    "euler": "x <- x + h f(x)",
+    "rk2": "x <- x + h f(x + h/2 f(x))",
+    "rk4": "x <- x + h/6 (k1 + 2 k2 + 2 k3 + k4), k1 = f(x), k2 = f(x + h/2 k1), k3 = f(x + h/2 k2), k4 = f(x + h k3)",
+}
+LATEX_METHODS = {
+    "euler": r"x \leftarrow x + h f(x)",
+    "rk2": r"x \leftarrow x + h f(x + \tfrac{h}{2} f(x))",
+    "rk4": r"x \leftarrow x + \tfrac{h}{6} (k_1 + 2 k_2 + 2 k_3 + k_4), \quad k_1 = f(x), \; k_2 = f(x + \tfrac{h}{2} k_1), "
+    r"\; k_3 = f(x + \tfrac{h}{2} k_2), \; k_4 = f(x + h k_3)",
+}
 WORDS = ("peak", "half-width", "area")
 
 
@@ -62,13 +78,12 @@ def _body(body: Body, plan: StepPlan) -> list[str]:
     layers = [layer for layer in plan.network.layers if plan.body(layer.name) is body]
     sizes = ", ".join(f"{layer.name}{list(layer.shape)}" for layer in layers)
     lines = [f"{body.neuron.name} ({place(body.neuron.span)}): {sizes}", f"  method: {body.method}"]
+    numbers = {layer.name: _constants(body, layer, plan.network.dt) for layer in layers}
     for coefficient in body.coefficients:
-        value = coefficient.value
-        lines.append(f"  {coefficient.target} = {_plain(value)}")
-        for layer in layers:
-            number = constant(value, parameter_values(layer.neuron.params, plan.network.dt))
-            if number is not None:
-                lines.append(f"      {layer.name}: {number:.6g}")
+        lines.append(f"  {coefficient.target} = {_plain(coefficient.value)}")
+        for name, values in numbers.items():
+            if np.ndim(values[coefficient.target]) == 0:
+                lines.append(f"      {name}: {float(values[coefficient.target]):.6g}")
     lines.append("  each step:")
     latex = []
     for statement in body.statements:
@@ -80,7 +95,9 @@ def _body(body: Body, plan: StepPlan) -> list[str]:
                 name = surrogate.function.name if surrogate is not None else "none"
                 lines.append(f"    {target} <- 1 if {_plain(condition)}; surrogate {name} at {_plain(margin)}")
                 latex.append(rf"{latex_name(target)} &\leftarrow \Theta\!\left({latex_text(margin)}\right)")
-            case Integrate(targets, slopes):
+            case Integrate(targets, slopes, method, substeps):
+                lines.append(f"    {METHODS[method]}, h = dt / {substeps}, {substeps} times, with")
+                latex.append(rf"&{LATEX_METHODS[method]}, \quad h = \Delta t / {substeps}")
                 for target, slope in zip(targets, slopes, strict=True):
                     lines.append(f"    {target}' = {_plain(slope)}")
                     latex.append(rf"\dot{{{latex_name(target)}}} &= {latex_text(slope)}")
@@ -94,6 +111,17 @@ def _body(body: Body, plan: StepPlan) -> list[str]:
         words = [f"{word} {value:.4g}" for word, value in zip(WORDS, astuple(facts), strict=True)]
         lines.append(f"  surrogate {use.function.name}: {', '.join(words)}")
     return lines
+
+
+def _constants(body: Body, layer: model.Layer, dt: float) -> dict[str, Any]:
+    """Return parameters and coefficients of a layer; a drawn parameter stands at the centre of its distribution."""
+    known = parameter_values(layer.neuron.params, dt)
+    given = {}
+    for param in layer.neuron.params:
+        if isinstance(param.value, model.Drawn):
+            first, second = (constant(a, known) or 0.0 for a in param.value.args)
+            given[param.name] = (first + second) / 2 if param.value.name == "uniform" else first
+    return body_constants(body, layer.neuron, dt, given)
 
 
 def _plain(expr: Expr) -> str:

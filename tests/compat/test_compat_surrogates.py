@@ -74,7 +74,6 @@ FORMULAS = {  # rows that give a formula and no values, written out again
     "jaxsnn_superspike": lambda x: (80 * np.abs(x) + 1.0) ** -2,
     "sparch_boxcar": lambda x: np.where((x > -0.5) & (x <= 0.5), 1.0, 0.0),
 }
-BEYOND = ("spikingjelly_squarewave_fourier", "braintools_squarewave_fourier")  # recorded, and need a cosine
 
 
 def recorded():
@@ -83,7 +82,7 @@ def recorded():
     for file in ("surrogates_torch", "surrogates_jax"):
         with np.load(RECORDINGS / f"{file}.npz", allow_pickle=False) as kept:
             points = kept["x"]
-            found |= {name: kept[name] for name in kept if name not in ("version", "x", *BEYOND)}
+            found |= {name: kept[name] for name in kept if name not in ("version", "x")}
     return points, found
 
 
