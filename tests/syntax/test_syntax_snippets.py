@@ -18,7 +18,7 @@ from snnc.syntax.unparse import unparse
 
 SNIPPETS = sorted((Path(__file__).parent / "snippets").glob("*.snn"))
 MODELS = sorted(resource_folder("models").glob("**/*.snn"))
-EXAMPLES = sorted(Path("/work/shared/design/examples").glob("**/*.snn"))
+EXAMPLES = sorted((Path(__file__).parents[2].parent / "shared" / "design" / "examples").glob("**/*.snn"))
 GRAMMAR = (resource_folder("grammar") / "snn.lark").read_text(encoding="utf-8")
 
 
