@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from snnc import model
@@ -15,10 +15,9 @@ from snnc.plan import StepPlan
 from snnc.semantics.checks import check_module, lint
 from snnc.semantics.entries import Entry, choose_entry
 from snnc.semantics.modules import Module, load_module
-from snnc.semantics.networks import elaborate
+from snnc.semantics.networks import resolve_network
 from snnc.semantics.overrides import apply_overrides
 from snnc.semantics.recipes import resolve_recipe
-from snnc.semantics.tensors import resolve_outputs
 from snnc.source import Span
 from snnc.syntax import nodes
 from snnc.syntax.unparse import unparse
@@ -111,14 +110,6 @@ def resolve_entry(
     recipe = resolve_recipe(train, module, network, findings, _field_loader(program, data_dir))
     findings.stop_on_errors()
     return network, recipe, module
-
-
-def resolve_network(item: nodes.Network, home: Module, findings: Findings) -> model.Network:
-    """Elaborate a network and its outputs."""
-    network = elaborate(item, home, findings)
-    network = replace(network, outputs=resolve_outputs(network, item, home, findings))
-    findings.stop_on_errors()
-    return network
 
 
 def _read_by(recipe: model.Recipe | None) -> tuple[model.Signal, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import astuple
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -17,8 +16,7 @@ from snnc.expr import Expr
 from snnc.interp import body_constants
 from snnc.ops.memory import Delay
 from snnc.plan import Assign, Body, Fire, Integrate, StepPlan
-from snnc.semantics.constants import constant
-from snnc.semantics.parameters import parameter_values
+from snnc.semantics.parameters import central_values, parameter_values
 from snnc.surrogate_facts import measure_surrogate
 
 # How the explicit methods advance the states x, whose derivative is f.
@@ -78,7 +76,12 @@ def _body(body: Body, plan: StepPlan) -> list[str]:
     layers = [layer for layer in plan.network.layers if plan.body(layer.name) is body]
     sizes = ", ".join(f"{layer.name}{list(layer.shape)}" for layer in layers)
     lines = [f"{body.neuron.name} ({place(body.neuron.span)}): {sizes}", f"  method: {body.method}"]
-    numbers = {layer.name: _constants(body, layer, plan.network.dt) for layer in layers}
+    numbers = {
+        layer.name: body_constants(
+            body, layer.neuron, plan.network.dt, central_values(layer.neuron.params, plan.network.dt)
+        )
+        for layer in layers
+    }
     for coefficient in body.coefficients:
         lines.append(f"  {coefficient.target} = {_plain(coefficient.value)}")
         for name, values in numbers.items():
@@ -111,17 +114,6 @@ def _body(body: Body, plan: StepPlan) -> list[str]:
         words = [f"{word} {value:.4g}" for word, value in zip(WORDS, astuple(facts), strict=True)]
         lines.append(f"  surrogate {use.function.name}: {', '.join(words)}")
     return lines
-
-
-def _constants(body: Body, layer: model.Layer, dt: float) -> dict[str, Any]:
-    """Return parameters and coefficients of a layer; a drawn parameter stands at the centre of its distribution."""
-    known = parameter_values(layer.neuron.params, dt)
-    given = {}
-    for param in layer.neuron.params:
-        if isinstance(param.value, model.Drawn):
-            first, second = (constant(a, known) or 0.0 for a in param.value.args)
-            given[param.name] = (first + second) / 2 if param.value.name == "uniform" else first
-    return body_constants(body, layer.neuron, dt, given)
 
 
 def _plain(expr: Expr) -> str:

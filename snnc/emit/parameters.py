@@ -12,8 +12,7 @@ from snnc.emit.pytext import number_text, python_text
 from snnc.expr import Expr, Var, substitute
 from snnc.ops.initialisers import INITIALISERS
 from snnc.plan import StepPlan
-from snnc.semantics.constants import constant
-from snnc.semantics.parameters import parameter_values
+from snnc.semantics.parameters import centre, parameter_values
 from snnc.units import unit_name
 
 Shape = tuple[int, ...]
@@ -71,11 +70,11 @@ def _trainable(layer: model.Layer, param: model.Param, dt: float) -> Stored:
         start = _draw(param.value, name, shape, values)
         if math.isfinite(interval.low) or math.isfinite(interval.high):
             start = f"clamp_inside({start}, {number_text(interval.low)}, {number_text(interval.high)})"
-        centre = _centre(param.value, values)
+        middle = centre(param.value, values)
     else:
-        centre = values[param.name]
-        start = number_text(centre)
-    value, inverse, clip = _bijector(interval, centre)
+        middle = values[param.name]
+        start = number_text(middle)
+    value, inverse, clip = _bijector(interval, middle)
     raw = inverse.replace("{value}", start)
     initial = raw if isinstance(param.value, model.Drawn) else f"jnp.full({shape!r}, {raw})"
     formula = value.replace("{raw}", "raw") if value else "as it is"
@@ -88,11 +87,6 @@ def _draw(drawn: model.Drawn, name: str, shape: Shape, values: dict[str, float])
     """Return the text of a draw, keyed by the parameter's name."""
     args = ", ".join(python_text(a, lambda n: number_text(values[n])) for a in drawn.args)
     return f"draw_{drawn.name}(stream(key, {stream_number(name)}), {shape!r}, {args})"
-
-
-def _centre(drawn: model.Drawn, values: dict[str, float]) -> float:
-    first, second = (constant(a, values) or 0.0 for a in drawn.args)
-    return (first + second) / 2 if drawn.name == "uniform" else first
 
 
 def _bijector(interval: model.Interval, centre: float) -> tuple[str, str, tuple[float, float] | None]:

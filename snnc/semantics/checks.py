@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from snnc import model
 from snnc.diagnostics import MAX_FINDINGS, Code, CompileError, Findings, did_you_mean
@@ -16,13 +15,13 @@ from snnc.semantics.data_sets import resolve_data
 from snnc.semantics.expressions import resolve
 from snnc.semantics.lints import check_maxima, check_silence, trained_by
 from snnc.semantics.modules import KIND_WORDS, Module, name_span
-from snnc.semantics.networks import elaborate
+from snnc.semantics.networks import resolve_network
 from snnc.semantics.neurons import resolve_neuron
-from snnc.semantics.parameters import declared_dimension, parameter_values
+from snnc.semantics.parameters import parameter_values
+from snnc.semantics.quantities import declared_dimension
 from snnc.semantics.recipes import resolve_recipe
 from snnc.semantics.scope import Scope, Typed
 from snnc.semantics.surrogates import surrogate_function
-from snnc.semantics.tensors import resolve_outputs
 from snnc.syntax import nodes
 
 LATER = {nodes.Plasticity: "plasticity rules", nodes.Sweep: "`sweep`", nodes.Convert: "`convert`"}
@@ -136,9 +135,7 @@ def _check_function(item: nodes.Function, module: Module, findings: Findings) ->
 
 
 def _check_network(item: nodes.Network, module: Module, findings: Findings) -> model.Network:
-    network = elaborate(item, module, findings)
-    network = replace(network, outputs=resolve_outputs(network, item, module, findings))
-    findings.stop_on_errors()
+    network = resolve_network(item, module, findings)
     lower_network(network)
     trained = [i for i in module.own.values() if isinstance(i, nodes.Train) and i.network.text == item.name]
     if not trained:

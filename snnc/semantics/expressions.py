@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import math
 
-from snnc.diagnostics import Code, Findings, Label, did_you_mean, fail
+from snnc.diagnostics import Code, Label, did_you_mean, fail
 from snnc.expr import Apply, Expr, Num, apply, children, size
 from snnc.functions import CALLABLE, CONSTANTS, FUNCTIONS
 from snnc.semantics.arguments import bind_arguments
 from snnc.semantics.modules import Module, name_span
-from snnc.semantics.quantities import expect, number, unit_help
+from snnc.semantics.quantities import declared_dimension, expect, number, unit_help
 from snnc.semantics.scope import ANY, POISON, Scope, Typed
 from snnc.syntax import nodes
 from snnc.units import (
-    DIMENSIONS,
     ONE,
     Dimension,
     dimension_name,
@@ -297,7 +296,7 @@ def _inline(expr: nodes.Call, item: nodes.Function, home: Module, scope: Scope) 
     for formal in item.formals:
         node = bound[formal.name]
         typed = _resolve(node, scope if node is not formal.default else Scope(names, home, scope.findings))
-        wanted = _type_dimension(formal.type, scope.findings)
+        wanted = declared_dimension(formal.type, scope.findings)
         if not expect(typed, wanted, node.span, scope.findings, f"`{formal.name}` of `{item.name}`"):
             return POISON
         names[formal.name] = typed
@@ -305,18 +304,7 @@ def _inline(expr: nodes.Call, item: nodes.Function, home: Module, scope: Scope) 
         return POISON
     inner = Scope(names, home, scope.findings, f"in function `{item.name}`", (*scope.inside, item.name))
     result = resolve(item.body, inner)
-    wanted = _type_dimension(item.returns, scope.findings)
+    wanted = declared_dimension(item.returns, scope.findings)
     if not expect(result, wanted, item.body.span, scope.findings, f"the value of `{item.name}`"):
         return POISON
     return result
-
-
-def _type_dimension(type_: nodes.Type | None, findings: Findings) -> Dimension | None:
-    if type_ is None:
-        return None
-    if type_.name not in DIMENSIONS:
-        findings.add(
-            Code.UNKNOWN_NAME, type_.span, f"unknown type `{type_.name}`", help=did_you_mean(type_.name, DIMENSIONS)
-        )
-        return None
-    return DIMENSIONS[type_.name]

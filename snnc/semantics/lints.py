@@ -24,8 +24,7 @@ from snnc.ops.memory import Delay, Dropout
 from snnc.ops.operation import Init
 from snnc.plan import Body, Fire, StepPlan
 from snnc.probe import PROBE, without_spikes
-from snnc.semantics.constants import constant
-from snnc.semantics.parameters import parameter_values
+from snnc.semantics.parameters import central_values
 from snnc.source import Span
 from snnc.units import ONE, unit_name
 
@@ -64,7 +63,9 @@ def _rests(layer: model.Layer, plan: StepPlan, signal: str) -> bool:
     drawn = any(isinstance(s.init, model.Drawn) for s in body.slots)
     if layer.neuron.spikes or drawn or signal not in {s.name for s in body.slots}:
         return False
-    constants = body_constants(body, layer.neuron, plan.network.dt, _central(layer.neuron, plan.network.dt))
+    constants = body_constants(
+        body, layer.neuron, plan.network.dt, central_values(layer.neuron.params, plan.network.dt)
+    )
     before = start_body(body, constants, (2,), {})
     start = before[signal].copy()
     before[signal] = start + np.array([0.0, 1.0])
@@ -267,18 +268,6 @@ def _input_chance(dt: float, recipe: model.Recipe) -> float:
     return min(1.0, HIDDEN_RATE * dt)
 
 
-def _central(neuron: model.Neuron, dt: float) -> dict[str, float]:
-    """Return a value of every parameter; of a draw its centre."""
-    values = parameter_values(neuron.params, dt)
-    for param in neuron.params:
-        if isinstance(param.value, model.Drawn):
-            first, second = (constant(arg, values) or 0.0 for arg in param.value.args)
-            values[param.name] = (first + second) / 2 if param.value.name == "uniform" else first
-        elif param.name not in values:
-            values[param.name] = constant(param.value, values) or 0.0
-    return values
-
-
 def _margin_responses(layer: model.Layer, plan: StepPlan, steps: int) -> tuple[Array, dict[str, Array]] | None:
     """Return how far below threshold the layer rests, and what one unit at each port in the first step adds, over the steps.
 
@@ -289,7 +278,7 @@ def _margin_responses(layer: model.Layer, plan: StepPlan, steps: int) -> tuple[A
     if len(fires) != 1 or body.random or any(isinstance(s.init, model.Drawn) for s in body.slots):
         return None
     probe = without_spikes(body)
-    constants = body_constants(probe, layer.neuron, dt, _central(layer.neuron, dt))
+    constants = body_constants(probe, layer.neuron, dt, central_values(layer.neuron.params, dt))
     ports = [port for port, _ in layer.ports]
     with np.errstate(all="ignore"):
         small = np.full(len(ports), 1e-3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from snnc import model
 from snnc.diagnostics import Code, Findings, Label, did_you_mean, fail
@@ -17,6 +18,7 @@ from snnc.semantics.neurons import resolve_neuron
 from snnc.semantics.operations import build_operation, whole
 from snnc.semantics.scope import Scope, Typed
 from snnc.semantics.shapes import infer_shapes
+from snnc.semantics.tensors import resolve_outputs
 from snnc.semantics.topology import check_cycles, check_ports
 from snnc.source import Span
 from snnc.syntax import nodes
@@ -64,7 +66,7 @@ def elaborate(item: nodes.Network, home: Module, findings: Findings) -> model.Ne
     if e.layers and e.dt is None:
         findings.add(
             Code.NO_DT,
-            name_span_of_network(e),
+            name_span(e.item),
             f"network `{item.name}` has neurons and no time step",
             help="add a line such as `dt = 1 ms`",
         )
@@ -192,10 +194,6 @@ def _read_layer(e: Elaboration, name: str, instance: nodes.Instance, doc: str, s
     e.layers[name] = PendingLayer(name, neuron, shape, doc, span)
 
 
-def name_span_of_network(e: Elaboration) -> Span:
-    return name_span(e.item)
-
-
 def _finish(e: Elaboration) -> model.Network:
     found: list[model.Node] = []
     for name in e.order:
@@ -226,3 +224,11 @@ def _finish_op(e: Elaboration, op: PendingOp) -> model.OpNode | None:
         return None
     span = op.instance.span
     return model.OpNode(op.name, built, (op.source,), (before,), op.shape, op.dimension, op.text, span)
+
+
+def resolve_network(item: nodes.Network, home: Module, findings: Findings) -> model.Network:
+    """Elaborate a network and its outputs."""
+    network = elaborate(item, home, findings)
+    network = replace(network, outputs=resolve_outputs(network, item, home, findings))
+    findings.stop_on_errors()
+    return network

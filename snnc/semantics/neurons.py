@@ -17,8 +17,8 @@ from snnc.semantics.modules import Module, name_span
 from snnc.semantics.neuron_builder import BEFORE, CLAUSE_ARGUMENTS, Builder, read_block
 from snnc.semantics.neuron_solver import read_solver
 from snnc.semantics.neuron_spikes import read_detached, read_refractory, read_spike, read_surrogate
-from snnc.semantics.parameters import declared_dimension, resolve_drawn, resolve_params
-from snnc.semantics.quantities import expect
+from snnc.semantics.parameters import resolve_drawn, resolve_params
+from snnc.semantics.quantities import declared_dimension, expect
 from snnc.semantics.scope import ANY, POISON, Scope, Typed
 from snnc.source import Span
 from snnc.syntax import nodes

@@ -12,29 +12,18 @@ from snnc.semantics.arguments import bind_arguments
 from snnc.semantics.constants import constant
 from snnc.semantics.expressions import resolve, resolve_as
 from snnc.semantics.modules import Module, name_span
-from snnc.semantics.quantities import expect
+from snnc.semantics.quantities import declared_dimension, expect
 from snnc.semantics.scope import ANY, Scope, Typed
 from snnc.source import Span
 from snnc.syntax import nodes
-from snnc.units import DIMENSIONS, ONE, TIME, Dimension, unit_name
+from snnc.syntax.walk import parts
+from snnc.units import ONE, TIME, Dimension, unit_name
 
 DISTRIBUTIONS = {
     "normal": (nodes.Formal("mean"), nodes.Formal("std")),
     "uniform": (nodes.Formal("low"), nodes.Formal("high")),
     "lognormal": (nodes.Formal("median"), nodes.Formal("sigma")),
 }
-
-
-def declared_dimension(type_: nodes.Type | None, findings: Findings) -> Dimension | None:
-    """Return the dimension that a type annotation names; None without one."""
-    if type_ is None:
-        return None
-    if type_.name not in DIMENSIONS:
-        findings.add(
-            Code.UNKNOWN_NAME, type_.span, f"unknown type `{type_.name}`", help=did_you_mean(type_.name, DIMENSIONS)
-        )
-        return None
-    return DIMENSIONS[type_.name]
 
 
 def resolve_drawn(value: nodes.Expr, scope: Scope, what: str) -> tuple[model.Drawn, Dimension | None]:
@@ -210,36 +199,9 @@ class _Params:
 
 def _names_in(clause: nodes.Param) -> list[str]:
     """Return the plain names that a clause mentions, in its value and its interval."""
-    found: list[str] = []
-
-    def visit(expr: nodes.Expr) -> None:
-        match expr:
-            case nodes.Name(parts):
-                found.append(parts[0])
-            case nodes.Call(_, args):
-                for arg in args:
-                    visit(arg.value)
-            case nodes.Unary(_, operand):
-                visit(operand)
-            case nodes.Binary(_, left, right) | nodes.Compare(_, left, right):
-                visit(left)
-                visit(right)
-            case nodes.Cond(then, test, other):
-                visit(then)
-                visit(test)
-                visit(other)
-            case nodes.ListExpr(items) | nodes.Index(_, items):
-                for item in items:
-                    visit(item)
-            case nodes.Number() | nodes.String() | nodes.Bool():
-                pass
-
-    if clause.value is not None:
-        visit(clause.value)
-    for mod in clause.mods:
-        for bound in mod.args if mod.kind == "in" else ():
-            visit(bound)
-    return found
+    exprs = [] if clause.value is None else [clause.value]
+    exprs += [bound for mod in clause.mods if mod.kind == "in" for bound in mod.args]
+    return [part.parts[0] for expr in exprs for part in parts(expr) if isinstance(part, nodes.Name)]
 
 
 def resolve_params(
@@ -297,4 +259,21 @@ def parameter_values(params: tuple[model.Param, ...], dt: float) -> dict[str, fl
             number = constant(param.value, values)
             if number is not None:
                 values[param.name] = number
+    return values
+
+
+def centre(drawn: model.Drawn, values: dict[str, float]) -> float:
+    """Return the number about which a distribution lies: its mean, median or middle."""
+    first, second = (constant(arg, values) or 0.0 for arg in drawn.args)
+    return (first + second) / 2 if drawn.name == "uniform" else first
+
+
+def central_values(params: tuple[model.Param, ...], dt: float) -> dict[str, float]:
+    """Return a number for every parameter; of a draw its centre."""
+    values = parameter_values(params, dt)
+    for param in params:
+        if isinstance(param.value, model.Drawn):
+            values[param.name] = centre(param.value, values)
+        elif param.name not in values:
+            values[param.name] = constant(param.value, values) or 0.0
     return values

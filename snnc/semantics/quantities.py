@@ -6,12 +6,13 @@ import math
 import re
 from difflib import get_close_matches
 
-from snnc.diagnostics import Code, Findings
+from snnc.diagnostics import Code, Findings, did_you_mean
 from snnc.expr import Num, apply
 from snnc.semantics.scope import ANY, POISON, Scope, Typed
 from snnc.source import Span
 from snnc.syntax import nodes
 from snnc.units import (
+    DIMENSIONS,
     FREQUENCY,
     ONE,
     STEP_UNITS,
@@ -120,3 +121,15 @@ def scaled(value: float, factor: float) -> float:
     if factor == 0 or math.isinf(value):
         return value
     return value / round(1 / factor) if factor < 1 else value * factor
+
+
+def declared_dimension(type_: nodes.Type | None, findings: Findings) -> Dimension | None:
+    """Return the dimension that a type annotation names; None without one."""
+    if type_ is None:
+        return None
+    if type_.name not in DIMENSIONS:
+        findings.add(
+            Code.UNKNOWN_NAME, type_.span, f"unknown type `{type_.name}`", help=did_you_mean(type_.name, DIMENSIONS)
+        )
+        return None
+    return DIMENSIONS[type_.name]

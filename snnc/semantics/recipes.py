@@ -24,6 +24,7 @@ from snnc.semantics.recipe_settings import (
 from snnc.semantics.scope import Scope
 from snnc.semantics.tensors import Tensors, resolve_tensor, signal_names, tensor_type
 from snnc.syntax import nodes
+from snnc.syntax.walk import parts
 from snnc.units import ONE
 
 SETTINGS = ("epochs", "batch", "seed", "learn", "loss", "optimizer", "select", "freeze", "start", "precision")
@@ -170,7 +171,7 @@ def _guessed_fields(item: nodes.Train, names: dict[str, tuple[str, model.TensorT
     """Take a field of a file that is not here to have the shape of what it is compared with in the same call."""
     fields: dict[str, model.Field] = {}
     for expr in _tensor_expressions(item):
-        for call in (e for e in _parts(expr) if isinstance(e, nodes.Call)):
+        for call in (e for e in parts(expr) if isinstance(e, nodes.Call)):
             used = [arg.value.text for arg in call.args if isinstance(arg.value, nodes.Name)]
             known = next((names[name][1] for name in used if name in names), None)
             for name in used:
@@ -182,7 +183,7 @@ def _guessed_fields(item: nodes.Train, names: dict[str, tuple[str, model.TensorT
 
 def _unknown_names(item: nodes.Train, names: dict[str, tuple[str, model.TensorType]]) -> bool:
     """Whether a loss or metric names something that is neither of the network nor `label`."""
-    found = [e.text for expr in _tensor_expressions(item) for e in _parts(expr) if isinstance(e, nodes.Name)]
+    found = [e.text for expr in _tensor_expressions(item) for e in parts(expr) if isinstance(e, nodes.Name)]
     return any(name not in names and name not in ("label", "pi", "inf", "dt") for name in found)
 
 
@@ -194,20 +195,6 @@ def _tensor_expressions(item: nodes.Train) -> list[nodes.Expr]:
         ):
             found.append(part.value)
     return found
-
-
-def _parts(expr: nodes.Expr) -> list[nodes.Expr]:
-    """Return `expr` and every expression inside it."""
-    match expr:
-        case nodes.Call(_, args):
-            inner = [arg.value for arg in args]
-        case nodes.Unary(_, operand):
-            inner = [operand]
-        case nodes.Binary(_, left, right) | nodes.Compare(_, left, right):
-            inner = [left, right]
-        case _:
-            inner = []
-    return [expr, *(part for child in inner for part in _parts(child))]
 
 
 # ---- what the data says about the objective --------------------------------------------------------------
