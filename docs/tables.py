@@ -1,12 +1,14 @@
 """Writes the tables of the documentation from the compiler's own tables: `python docs/tables.py [--check]`.
 
-A page has blocks between `<!-- table: NAME -->` and `<!-- end of table -->`; each is replaced by the table of that name.
+A page has blocks between `<!-- table: NAME -->` and `<!-- end of table -->`; each is replaced by the table of that name. A block
+of code marked `python function PATH NAME` is replaced by that function of what PATH compiles to.
 With --check nothing is written, and the exit code is 1 if a page is not up to date.
 """
 
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -34,6 +36,7 @@ from snnc.semantics.operations import OPERATIONS  # noqa: E402
 from snnc.semantics.optimizers import OPTIMIZERS, SCHEDULES  # noqa: E402
 from snnc.syntax import nodes  # noqa: E402
 
+_FUNCTION = re.compile(r"^(```python function (\S+) (\w+)\n)(.*?)^(```)$", re.DOTALL | re.MULTILINE)
 _MARK = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
 
 
@@ -287,12 +290,23 @@ def fill(text: str) -> str:
     >>> "`exp(a)`" in fill("<!-- table: functions -->\\n<!-- end of table -->")
     True
     """
-    return _MARK.sub(lambda found: found[1] + TABLES[found[2]]() + found[4], text)
+    text = _MARK.sub(lambda found: found[1] + TABLES[found[2]]() + found[4], text)
+    return _FUNCTION.sub(lambda found: found[1] + function_text(found[2], found[3]) + found[5], text)
+
+
+def function_text(path: str, name: str) -> str:
+    """Return a function of the file that the model at `path` compiles to, with lines as long as those of this project."""
+    program = pipeline.load(ROOT / path)
+    text = pipeline.compile_entry(program, pipeline.choose(program, None)).text
+    found = re.search(rf"^def {name}\(.*?(?=\n\n\n|\Z)", text, re.DOTALL | re.MULTILINE)
+    assert found is not None, f"{path} has no function {name}"
+    command = [sys.executable, "-m", "ruff", "format", "--isolated", "--line-length", "120", "-"]
+    return subprocess.run(command, input=found[0], capture_output=True, text=True, check=True).stdout
 
 
 def pages() -> tuple[Path, ...]:
     """Return every page that may hold tables."""
-    return (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
+    return (ROOT / "README.md", *sorted(DOCS.rglob("*.md")))
 
 
 def main() -> int:

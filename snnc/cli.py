@@ -6,7 +6,8 @@ needs it.
 
 from __future__ import annotations
 
-import traceback
+import os
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,9 @@ from typer.core import TyperGroup
 
 import snnc
 from snnc.commands.check import check, fmt
+from snnc.commands.compare import compare
 from snnc.commands.console import say, show_findings
+from snnc.commands.failures import TRACEBACK, show_failure
 from snnc.commands.new import new
 from snnc.commands.simulate import simulate
 from snnc.commands.surrogates import surrogates
@@ -35,6 +38,9 @@ class _Guarded(TyperGroup):
         except KeyboardInterrupt:
             say("interrupted")
             code = 130
+        except MemoryError:
+            say("error: this computer has not enough memory for that")
+            code = 1
         except Exception as error:
             if hasattr(error, "exit_code") or isinstance(error, typer.Abort | BrokenPipeError):
                 raise  # usage errors and exits of typer itself
@@ -42,8 +48,7 @@ class _Guarded(TyperGroup):
                 say(f"error: {error.filename}: {(error.strerror or str(error)).lower()}")
                 code = 1
             else:
-                traceback.print_exc()
-                say("internal error, please report it with the lines above")
+                show_failure(error)
                 code = 3
         raise typer.Exit(code)
 
@@ -52,6 +57,11 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"snnc {snnc.__version__}")
         raise typer.Exit
+
+
+def _want_traceback(wanted: bool) -> None:
+    if wanted:
+        os.environ[TRACEBACK] = "1"
 
 
 app = typer.Typer(
@@ -69,6 +79,14 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
     ] = False,
+    traceback: Annotated[
+        bool,
+        typer.Option(
+            "--traceback",
+            help=f"Print Python's whole traceback of an internal error; {TRACEBACK}=1 does too.",
+            callback=_want_traceback,
+        ),
+    ] = False,
 ) -> None:
     """snnc compiles spiking neural networks from .snn text to one readable JAX file, and trains them."""
 
@@ -82,9 +100,13 @@ app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("run")(simulate)
 app.command("data")(export)
+app.command("compare")(compare)
 app.command("surrogates")(surrogates)
 
 
 def main() -> None:
-    """Run the command line; always ends by SystemExit."""
-    app(prog_name="snnc")
+    """Run the command line; always ends by SystemExit. `--traceback` may stand behind the command too."""
+    arguments = sys.argv[1:]
+    if "--traceback" in arguments:
+        arguments = ["--traceback", *(argument for argument in arguments if argument != "--traceback")]
+    app(arguments, prog_name="snnc")

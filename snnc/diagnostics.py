@@ -6,13 +6,13 @@ A phase collects all its findings in a `Findings` and raises one `CompileError`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from itertools import islice
 from unicodedata import combining, east_asian_width
 
-from snnc.source import Span
+from snnc.source import Source, Span
 
 
 class Code(StrEnum):
@@ -77,6 +77,12 @@ class Code(StrEnum):
     BAD_WEIGHTS = "E0608"
     DIVERGED = "E0609"
     BAD_PATH = "E0610"
+    CANNOT_RESUME = "E0611"
+    FOLDER_IN_USE = "E0612"
+    CANNOT_WRITE = "E0613"
+    # E07 running
+    OUT_OF_MEMORY = "E0701"
+    RUN_FAILED = "E0702"
     # E09 features that are on their way
     NOT_YET = "E0901"
     # warnings
@@ -101,7 +107,10 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding. `message` is lower case without a full stop; `note` stands at the caret; `help` says what to do."""
+    """One finding. `message` is lower case without a full stop; `note` stands at the caret; `help` says what to do.
+
+    `also` has the further places of the same cause, which are no findings of their own.
+    """
 
     code: Code
     span: Span
@@ -109,6 +118,7 @@ class Diagnostic:
     help: str | None = None
     note: str = ""
     labels: tuple[Label, ...] = ()
+    also: tuple[Span, ...] = ()
 
     @property
     def is_error(self) -> bool:
@@ -138,6 +148,8 @@ class Diagnostic:
         out += [f"{margin} |", *_marked(primary, beside, width, "^")]
         for label in others:
             out += [f"{margin} ::: {_place(label.span)}", f"{margin} |", *_marked(label, (), width, "-")]
+        if self.also:
+            out.append(f"{margin} = also: {_listed_lines(self.also)}")
         for number, line in enumerate((self.help or "").split("\n") if self.help else ()):
             out.append(f"{margin} {'= help: ' if number == 0 else ' ' * 8}{printable(line)}")
         return "\n".join(out)
@@ -163,9 +175,11 @@ class Diagnostic:
                 }
                 for label in self.labels
             ],
+            "also": [{"file": span.source.path, "line": span.line, "column": span.column} for span in self.also],
         }
 
 
+MAX_LINES = 10  # further places of one cause that are listed
 MAX_SHOWN = 140  # characters of a source line; a hostile or generated line is cut around its mark
 
 
@@ -176,6 +190,12 @@ def printable(text: str) -> str:
     'a b�[31m'
     """
     return "".join(c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _listed_lines(spans: tuple[Span, ...]) -> str:
+    lines = [str(line) for line in sorted({span.line for span in spans})]
+    more = f" and {len(lines) - MAX_LINES} more" if len(lines) > MAX_LINES else ""
+    return ("line " if len(lines) == 1 else "lines ") + ", ".join(lines[:MAX_LINES]) + more
 
 
 def _place(span: Span) -> str:
@@ -237,6 +257,9 @@ def _hung(parts: list[tuple[int, str]]) -> str:
     return row
 
 
+_ONCE = frozenset({Code.UNKNOWN_NAME, Code.UNKNOWN_UNIT, Code.BAD_CHARACTER})  # their cause is a word, not a place
+
+
 class CompileError(Exception):
     """Raised once by a phase, with every finding it had."""
 
@@ -253,6 +276,7 @@ class Findings:
     """Collects what a phase finds; `stop_on_errors` ends the phase."""
 
     items: list[Diagnostic] = field(default_factory=list)
+    _causes: dict[tuple[Code, Source, str], int] = field(default_factory=dict)  # to the number of their finding
 
     def add(
         self,
@@ -263,8 +287,17 @@ class Findings:
         help: str | None = None,
         note: str = "",
         labels: tuple[Label, ...] = (),
+        cause: str = "",
     ) -> None:
+        """Add a finding. What is unknown is one finding, however often it is used: `cause` (else the message) says what."""
         finding = Diagnostic(code, span, message, help, note, labels)
+        if code in _ONCE:
+            known = self._causes.setdefault((code, span.source, cause or message), len(self.items))
+            if known < len(self.items) and self.items[known].code is code:
+                first = self.items[known]
+                if span != first.span and len(first.also) < MAX_FINDINGS and span not in first.also:
+                    self.items[known] = replace(first, also=(*first.also, span))
+                return
         alike = self.errors if finding.is_error else self.warnings
         if len(alike) < MAX_FINDINGS and finding not in alike:
             self.items.append(finding)

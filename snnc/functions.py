@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from snnc.expr import Apply, Expr, Num
+
 
 def exprel(z: Any) -> Any:
     """Return (exp(z) - 1) / z, and 1 at 0: accurate at every z, by its Taylor series below 0.3.
@@ -27,6 +29,21 @@ def exprel(z: Any) -> Any:
     for order in range(13, 1, -1):
         series = 1.0 + z / order * series
     return np.where(near, series, np.expm1(safe) / safe)
+
+
+def exprel_slope(z: Any) -> Any:
+    """Return the derivative of `exprel`, by its Taylor series below 0.3.
+
+    >>> float(exprel_slope(0.0)), round(float(exprel_slope(1.0)), 6)
+    (0.5, 1.0)
+    """
+    z = np.asarray(z)
+    near = np.abs(z) < 0.3
+    safe = np.where(near, 1.0, z)
+    series = np.ones_like(z, dtype=np.result_type(z, np.float32))
+    for j in range(12, -1, -1):
+        series = 1.0 + z * ((j + 2) / ((j + 1) * (j + 3))) * series
+    return np.where(near, 0.5 * series, (np.exp(safe) - np.expm1(safe) / safe) / safe)
 
 
 def logistic(x: Any) -> Any:
@@ -91,6 +108,7 @@ FUNCTIONS: dict[str, Function] = {
     "if": Function(3, "if", lambda c, a, b: np.where(c, a, b), "jnp.where({0}, {1}, {2})"),
     "where": Function(3, "if", lambda c, a, b: np.where(c, a, b), "jnp.where({0}, {1}, {2})"),
     "reset": Function(3, "if", lambda s, after, before: np.where(s > 0, after, before), "reset({0}, {1}, {2})"),
+    "exprel_slope": Function(1, "plain", exprel_slope, "exprel_slope({0})"),
     "emit": Function(2, "keep", lambda s, e: np.where(s > 0, e, 0.0), "emit({0}, {1})"),
     "sample": Function(2, "plain", lambda p, chance: (chance < p).astype(p.dtype), "sample({0}, {1})"),
 }
@@ -101,3 +119,21 @@ CALLABLE = (
     "exprel", "clip", "detach",
 )  # fmt: skip
 CONSTANTS = {"pi": math.pi, "inf": math.inf}
+
+# Functions that are finite, with finite derivatives, wherever their arguments are.
+_SMOOTH = {"+", "-", "*", "neg", "min", "max", "abs", "floor", "round", "sin",
+           "cos", "sign", "tanh", "logistic", "softplus", "clip",
+           ">", ">=", "<", "<=", "==", "!=", "and", "or", "not", "detach", "relu", "where"}  # fmt: skip
+
+
+def is_smooth(expr: Expr) -> bool:
+    """Whether value and derivative are finite for finite arguments."""
+    match expr:
+        case Apply("/", (left, Num(value))):
+            return value != 0 and is_smooth(left)
+        case Apply("^", (left, Num(value))):
+            return value == int(value) and value >= 1 and is_smooth(left)
+        case Apply(fn, args):
+            return fn in _SMOOTH and all(is_smooth(arg) for arg in args)
+        case _:
+            return True

@@ -100,7 +100,8 @@ def resolve_entry(
         span = item.network.span if isinstance(item, nodes.Train) else item.span
         raise fail(
             Code.UNKNOWN_NAME, span, f"unknown network `{entry.network}`",
-            help=did_you_mean(entry.network, module.defined(nodes.Network)),
+            help=did_you_mean(entry.network, module.defined(nodes.Network))
+            or "this file has none: write `network NAME { … }`, or import one",
         )  # fmt: skip
     network = resolve_network(found[0], found[1], findings)
     if entry.recipe is None:

@@ -59,6 +59,49 @@ CHANCE = "chance."  # uniform numbers in [0, 1) that a body with escape noise re
 
 
 @dataclass(frozen=True, slots=True)
+class Pullback:
+    """The cotangents `results` of what an `Integrate` reads, from the `cotangents` of its targets.
+
+    `reads` gives each name in its slopes, targets first, and the value it had.
+    """
+
+    results: tuple[str, ...]
+    integrate: Integrate
+    reads: tuple[tuple[str, Expr], ...]
+    cotangents: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One value of a step that the reverse time loop reads; `variable` holds it at the end of the step."""
+
+    name: str
+    variable: str
+    truth: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Adjoint:
+    """One step of a body transposed: from cotangents after the step to those before it.
+
+    Expressions read KEPT values, constants, and the cotangents of the next state (NEXT) and of the signals (OUT).
+    `statements` is the step again, with the lines that hold on to what is kept. A slot or port without a cotangent is
+    absent; `learned` are the constants through which a trainable parameter acts.
+    """
+
+    statements: tuple[Statement, ...]
+    kept: tuple[Kept, ...]
+    again: tuple[Assign, ...]  # values of the step computed once more
+    transposed: tuple[Assign | Pullback, ...]
+    slots: tuple[tuple[str, Expr], ...]
+    ports: tuple[tuple[str, Expr], ...]
+    learned: tuple[tuple[str, Expr], ...]
+
+
+KEPT, NEXT, OUT = "kept.", "next.", "out."  # prefixes of names in an adjoint; no author can write them
+
+
+@dataclass(frozen=True, slots=True)
 class Slot:
     """One array of a layer's state. `init` is an expression over parameters and earlier slots, or a draw."""
 

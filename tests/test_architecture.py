@@ -11,7 +11,7 @@ RUNTIME = "emit.runtime"  # texts that go into emitted files; the compiler reads
 # A module imports from its own rank and from those above it in this table. A name stands for itself and all below it;
 # the longest that fits counts.
 RANKS = (
-    ("source", "resources"),
+    ("source", "resources", "limits", "memory"),
     ("diagnostics",),
     ("syntax",),
     ("units", "expr", "functions"),

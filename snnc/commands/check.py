@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from snnc.commands.console import print_json, say, show_findings
-from snnc.commands.options import AllowExtern, Json, ModelFiles
+from snnc.commands.console import print_json, say, show_findings, style_of
+from snnc.commands.options import AllowExtern, Format, Json, ModelFiles
 from snnc.diagnostics import CompileError
 
 if TYPE_CHECKING:
     from snnc.diagnostics import Diagnostic
 
 
-def check(files: ModelFiles, allow_extern: AllowExtern = False, as_json: Json = False) -> None:
+def check(files: ModelFiles, allow_extern: AllowExtern = False, as_json: Json = False, style: Format = "text") -> None:
     """Check files: syntax, names, units, shapes, dynamics.
 
     The exit code is 1 if a file has an error; warnings leave it at 0.
     """
     from snnc import pipeline
 
+    style = style_of(as_json, style)
     findings: list[Diagnostic] = []
     for file in files:
         try:
@@ -28,11 +29,11 @@ def check(files: ModelFiles, allow_extern: AllowExtern = False, as_json: Json = 
         except CompileError as error:
             found = error.diagnostics
         findings += found
-        if not as_json:
-            show_findings(found)
+        if style != "json":
+            show_findings(found, style)
             errors = sum(finding.is_error for finding in found)
             typer.echo(f"{file}: {_count(errors, 'error')}, {_count(len(found) - errors, 'warning')}")
-    if as_json:
+    if style == "json":
         print_json([finding.as_json() for finding in findings])
     if any(finding.is_error for finding in findings):
         raise typer.Exit(1)

@@ -6,11 +6,14 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import typer
 
 from snnc.diagnostics import CompileError, Diagnostic
+from snnc.harness.tracebacks import RunFailedError
+
+Style = Literal["text", "json", "github"]
 
 QUIET_METRICS = ("grad_norm.", "rate.", "silent.")
 
@@ -26,9 +29,19 @@ def say_dim(text: str) -> None:
         typer.secho(text, err=True, dim=True)
 
 
-def show_findings(findings: Iterable[Diagnostic]) -> None:
-    """Print findings to stderr as an author reads them, each followed by an empty line."""
+def style_of(as_json: bool, style: Style) -> Style:
+    """Return how findings are printed; `--json` is short for `--format json`."""
+    if as_json and style == "github":
+        raise typer.BadParameter("give either --json or --format github, not both", param_hint="--format")
+    return "json" if as_json else style
+
+
+def show_findings(findings: Iterable[Diagnostic], style: Style = "text") -> None:
+    """Print findings as an author reads them, to stderr, each followed by an empty line; or as annotations, to stdout."""
     for finding in findings:
+        if style == "github":
+            typer.echo(annotation(finding))
+            continue
         head, _, rest = finding.render().partition("\n")
         kind, colon, message = head.partition(":")
         colour = typer.colors.RED if finding.is_error else typer.colors.YELLOW
@@ -42,16 +55,56 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
+def annotation(finding: Diagnostic) -> str:
+    """Return a finding as a line that GitHub shows beside the line of the file in a pull request.
+
+    >>> from snnc.diagnostics import Code
+    >>> from snnc.source import Source, Span
+    >>> found = Diagnostic(Code.UNKNOWN_UNIT, Span(Source("a,b.snn", "x = 3 furlong"), 4, 13), "unknown unit", "100%\\nsure")
+    >>> print(annotation(found))
+    ::error file=a%2Cb.snn,line=1,endLine=1,col=5,endColumn=14,title=E0301::unknown unit%0A100%25%0Asure
+    """
+    span = finding.span
+    fields = {
+        "file": span.source.path,
+        "line": span.line,
+        "endLine": span.line,
+        "col": span.column,
+        "endColumn": span.column + len(span.text.split("\n", 1)[0]),
+        "title": finding.code.value,
+    }
+    listed = ",".join(f"{name}={_escaped(str(value), ',:')}" for name, value in fields.items())
+    words = [finding.message, *(label.text for label in finding.labels), finding.note, finding.help or ""]
+    text = _escaped("\n".join(word for word in words if word))
+    return f"::{'error' if finding.is_error else 'warning'} {listed}::{text}"
+
+
+def _escaped(text: str, further: str = "") -> str:
+    return "".join(f"%{ord(c):02X}" if c in f"%\r\n{further}" else c for c in text)
+
+
 @contextmanager
-def findings_as_json(wanted: bool) -> Iterator[None]:
-    """Where `wanted`, print the findings of a CompileError as a JSON list to stdout and leave with exit code 1."""
+def findings_as(style: Style) -> Iterator[None]:
+    """Where `style` is not text, print the findings of an error to stdout and leave with its exit code."""
     try:
         yield
     except CompileError as error:
-        if not wanted:
+        if style == "text":
             raise
-        print_json([finding.as_json() for finding in error.diagnostics])
+        print_findings(error.diagnostics, style)
         raise typer.Exit(1) from None
+    except RunFailedError as error:
+        if style != "text":
+            print_findings([error.finding], style)
+        raise
+
+
+def print_findings(findings: Iterable[Diagnostic], style: Style) -> None:
+    """Print findings to stdout, as one JSON list or as annotations."""
+    if style == "json":
+        print_json([finding.as_json() for finding in findings])
+    else:
+        show_findings(findings, style)
 
 
 def headline(metrics: Mapping[str, Any]) -> dict[str, float]:

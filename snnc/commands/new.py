@@ -51,10 +51,17 @@ def new(
         raise typer.BadParameter(
             f"{path.stem!r} is no name: begin with a letter, go on with letters, digits, - and _", param_hint="NAME"
         )
+    from snnc.harness.files import write_atomically
+
     network = "".join(word[:1].upper() + word[1:] for word in re.split(r"[-_]", path.stem))
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(_TEXT.replace("@NETWORK@", network))
+        with path.open("x", encoding="utf-8"):
+            pass  # claimed: whoever comes second is refused
+        try:
+            write_atomically(path, _TEXT.replace("@NETWORK@", network))
+        except OSError:
+            path.unlink()
+            raise
     except FileExistsError:
         raise typer.BadParameter(f"{path} exists already, and is left as it is", param_hint="NAME") from None
     except FileNotFoundError:

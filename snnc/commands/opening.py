@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snnc.commands.console import show_findings
+from snnc.commands.console import Style, show_findings
 
 if TYPE_CHECKING:
+    from snnc.diagnostics import Diagnostic
     from snnc.pipeline import Compiled
 
 
@@ -19,6 +20,7 @@ class OpenModel:
     compiled: Compiled
     run_name: str
     start_name: str | None
+    warnings: tuple[Diagnostic, ...]
 
 
 def open_model(
@@ -27,8 +29,9 @@ def open_model(
     settings: tuple[tuple[str, str], ...] = (),
     allow_extern: bool = False,
     data_dir: Path | None = None,
+    style: Style = "text",
 ) -> OpenModel:
-    """Compile the entry `name` of `file` (its only one, without a name) and print warnings to stderr.
+    """Compile the entry `name` of `file` (its only one, without a name) and print its warnings.
 
     Raises:
         CompileError: with every finding of the first phase that had any.
@@ -38,10 +41,11 @@ def open_model(
     program = pipeline.load(file, allow_extern=allow_extern)
     entry = pipeline.choose(program, name)
     compiled = pipeline.compile_entry(program, entry, settings, data_dir)
-    show_findings(dict.fromkeys((*program.warnings, *compiled.warnings)))
+    warnings = tuple(dict.fromkeys((*program.warnings, *compiled.warnings)))
+    show_findings(warnings, style)
     chosen = entry.recipe if len(program.recipes) > 1 else entry.network if len(program.networks) > 1 else None
     start = None if compiled.recipe is None else compiled.recipe.start
-    return OpenModel(compiled, _run_name(file, chosen), None if start is None else _run_name(file, start))
+    return OpenModel(compiled, _run_name(file, chosen), None if start is None else _run_name(file, start), warnings)
 
 
 def _run_name(file: Path, chosen: str | None) -> str:

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from snnc.commands.console import Style
+from snnc.limits import MAX_SEED
+
 
 def _check_setting(values: list[str] | None) -> list[str]:
     for value in values or []:
@@ -36,7 +39,13 @@ DataDir = Annotated[
 ]
 AllowExtern = Annotated[bool, typer.Option("--allow-extern", help="Let the file call Python functions it names.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result (or the findings) as JSON on stdout.")]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of all random draws.")]
+Format = Annotated[
+    Style,
+    typer.Option(
+        "--format", help="How findings are printed: for people, as JSON, or as annotations of a pull request."
+    ),
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, max=MAX_SEED, help="Seed of all random draws.")]
 
 
 def parse_settings(values: list[str] | None) -> tuple[tuple[str, str], ...]:
@@ -47,3 +56,9 @@ def parse_settings(values: list[str] | None) -> tuple[tuple[str, str], ...]:
     """
     pairs = (value.partition("=") for value in values or [])
     return tuple((path.strip(), text.strip()) for path, _, text in pairs)
+
+
+def refuse_own_input(out: Path, file: Path) -> None:
+    """Refuse to write the result over the file that it is made from."""
+    if out.exists() and out.samefile(file):
+        raise typer.BadParameter(f"{str(out)!r} is the file that is read; give another name", param_hint="-o")

@@ -70,26 +70,28 @@ class LiveProgress:
         self._task = bar.add_task("", total=None, state="")
         self._plan: RunPlan | None = None
         self._epoch = 1
+        self._before = 0  # samples of the running epoch that another process did
         self._began = self._shown = time.perf_counter()
 
     def start(self, plan: RunPlan) -> None:
         self._plan = plan
+        self._epoch, self._before = plan.epoch, plan.done
         self._bar.console.print(plan_text(plan), style="dim", markup=False)
         self._bar.update(self._task, total=plan.samples["train"])
-        self._show(0, "compiling …")
+        self._show(plan.done, "compiling …")
 
     def update(self, samples_done: int, metrics: Mapping[str, Any]) -> None:
         now = time.perf_counter()
         if now - self._shown < _REFRESH:
             return
-        rate = samples_done / max(now - self._began, 1e-9)
+        rate = (samples_done - self._before) / max(now - self._began, 1e-9)
         shown = {name: float(value) for name, value in metrics.items() if getattr(value, "ndim", 0) == 0}
         self._show(samples_done, f"{rate:,.0f} samples/s  {metric_text(shown)}")
 
     def epoch(self, record: EpochRecord) -> None:
         assert self._plan is not None
         self._bar.console.print(epoch_text(record, self._plan.epochs), markup=False)
-        self._epoch = record.epoch + 1
+        self._epoch, self._before = record.epoch + 1, 0
         self._began = time.perf_counter()
         if self._epoch <= self._plan.epochs:
             self._show(0, "")

@@ -10,6 +10,8 @@ import typer
 from snnc.commands.console import say_dim
 from snnc.commands.opening import OpenModel, open_model
 from snnc.commands.options import AllowExtern, DataDir, EntryName, ModelFile, Settings, parse_settings
+from snnc.harness.tracebacks import run_failures_explained
+from snnc.limits import MAX_SEED
 
 
 def simulate(
@@ -35,7 +37,7 @@ def simulate(
     weights: Annotated[
         Path | None, typer.Option(help="Trained weights (.safetensors).", exists=True, dir_okay=False)
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights and generated input.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of initial weights and generated input.")] = 0,
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Folder to write; runs/NAME-run where not given.")
     ] = None,
@@ -59,6 +61,7 @@ def simulate(
 
     from snnc.harness.inputs import generate_inputs, parse_duration, read_inputs, steps_of
     from snnc.harness.load_module import load_module
+    from snnc.harness.room import check_room_to_run
     from snnc.harness.runtime import prepare_runtime
     from snnc.harness.simulate import draw_simulation
     from snnc.harness.simulate import simulate as run_simulation
@@ -71,21 +74,24 @@ def simulate(
             steps = parse_duration(duration, module.DT)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--duration") from None
-    arrays: dict[str, Any]
-    if data == "recipe" or (data is None and not inputs and model.compiled.recipe is not None):
-        arrays = _sample_inputs(model, module, file, data_dir, sample, seed)
-        steps = _known((duration and steps) or steps_of(arrays) or steps)
-    elif data is not None:
-        if not Path(data).is_file():
-            raise typer.BadParameter(f"there is no file {data!r}", param_hint="--data")
-        arrays = read_inputs(module, Path(data))
-        steps = _known((duration and steps) or steps_of(arrays) or steps)
-    else:
-        steps = _known(steps)
-        arrays = generate_inputs(module, generators, steps, seed)
-    folder = out or Path("runs") / f"{model.run_name}-run"
-    for path in draw_simulation(folder, module, run_simulation(module, arrays, steps, weights, seed)):
-        typer.echo(path)
+    with run_failures_explained(file):
+        arrays: dict[str, Any]
+        if data == "recipe" or (data is None and not inputs and model.compiled.recipe is not None):
+            arrays = _sample_inputs(model, module, file, data_dir, sample, seed)
+            steps = _known((duration and steps) or steps_of(arrays) or steps)
+        elif data is not None:
+            if not Path(data).is_file():
+                raise typer.BadParameter(f"there is no file {data!r}", param_hint="--data")
+            arrays = read_inputs(module, Path(data))
+            steps = _known((duration and steps) or steps_of(arrays) or steps)
+        else:
+            steps = _known(steps)
+            check_room_to_run(model.compiled.network, steps)
+            arrays = generate_inputs(module, generators, steps, seed)
+        check_room_to_run(model.compiled.network, steps)
+        folder = out or Path("runs") / f"{model.run_name}-run"
+        for path in draw_simulation(folder, module, run_simulation(module, arrays, steps, weights, seed)):
+            typer.echo(path)
 
 
 def _sample_inputs(

@@ -2,44 +2,76 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import typer
 
-from snnc.commands.console import findings_as_json, headline, number_text, print_json, say, say_dim
+from snnc.commands.console import findings_as, headline, number_text, print_json, say, say_dim, style_of
 from snnc.commands.opening import open_model
-from snnc.commands.options import AllowExtern, DataDir, EntryName, Json, ModelFile, Seed, Settings, parse_settings
+from snnc.commands.options import (
+    AllowExtern,
+    DataDir,
+    EntryName,
+    Format,
+    Json,
+    ModelFile,
+    Seed,
+    Settings,
+    parse_settings,
+    refuse_own_input,
+)
+from snnc.harness.tracebacks import run_failures_explained
+from snnc.limits import MAX_COUNT
 
 
 def train(
     file: ModelFile,
     name: EntryName = None,
     settings: Settings = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs, instead of the recipe's.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, max=MAX_COUNT, help="Epochs, instead of the recipe's.")] = None,
     seed: Seed = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Batch size, instead of the recipe's.")] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, max=MAX_COUNT, help="Batch size, instead of the recipe's.")
+    ] = None,
     data_dir: DataDir = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Run folder; where not given, runs/FILE, or runs/FILE-NAME of several."),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="Start from these weights (.safetensors).", exists=True, dir_okay=False)
+        Path | None,
+        typer.Option(help="Start from these weights, or from those of a checkpoint.", exists=True, dir_okay=False),
     ] = None,
     no_plots: Annotated[bool, typer.Option("--no-plots", help="Write no PNG files.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint in the run folder, to the same numbers.")
+    ] = False,
+    checkpoint_every: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", min=0.0, help="How often to save a checkpoint within an epoch; 0: after each update."
+        ),
+    ] = 60.0,
     allow_extern: AllowExtern = False,
     as_json: Json = False,
+    style: Format = "text",
 ) -> None:
     """Train a recipe, and evaluate its selected weights on the test split.
 
     The run folder gets model.py, metrics.jsonl, weights.safetensors, result.json and plots.
     A recipe with `start = OTHER` begins with the selected weights in the run folder of OTHER.
+    It saves checkpoints there: after epochs, every 60 seconds, on Ctrl-C and on SIGTERM.
+    The same command with --resume goes on from the last one to the same numbers.
+    File, settings and data must be as they were; --epochs may be raised, unless the
+    learning rate depends on it.
     With --json, the last line of stdout is one JSON object with the final metrics.
     """
-    with findings_as_json(as_json):
+    style = style_of(as_json, style)
+    with findings_as(style), run_failures_explained(file):
         overrides = parse_settings(settings)
-        model = open_model(file, name, overrides, allow_extern, data_dir)
+        model = open_model(file, name, overrides, allow_extern, data_dir, style)
 
         from snnc.harness.runtime import prepare_runtime
 
@@ -47,8 +79,10 @@ def train(
 
         from snnc.commands.progress import progress
         from snnc.harness.records import TrainOptions
+        from snnc.harness.stopping import StoppedError, ends_by_error
         from snnc.harness.train import train as run_training
 
+        command = _command(file, name, overrides, epochs, seed, batch, data_dir, out, no_plots, allow_extern)
         options = TrainOptions(
             source=file,
             folder=out or Path("runs") / model.run_name,
@@ -60,14 +94,17 @@ def train(
             weights=weights,
             start=None if model.start_name is None else Path("runs") / model.start_name,
             plots=not no_plots,
+            resume=resume,
+            checkpoint_every=checkpoint_every,
+            command=command,
         )
         try:
-            with progress() as report:
+            with ends_by_error(), progress() as report:
                 result = run_training(model.compiled, options, report)
-        except KeyboardInterrupt:
-            say(f"interrupted; what was reached is in {options.folder}")
-            raise typer.Exit(130) from None
-    if as_json:
+        except (KeyboardInterrupt, StoppedError) as stop:
+            say(f"interrupted; what was reached is in {options.folder}\ngo on with: {command} --resume")
+            raise typer.Exit(128 + stop.number if isinstance(stop, StoppedError) else 130) from None
+    if style == "json":
         print_json(result.as_json())
         return
     for split, metrics in (("val", result.val), ("test", result.test)):
@@ -86,10 +123,12 @@ def evaluate(
     data_dir: DataDir = None,
     allow_extern: AllowExtern = False,
     as_json: Json = False,
+    style: Format = "text",
 ) -> None:
     """Evaluate saved weights on one split of the recipe's data set."""
-    with findings_as_json(as_json):
-        model = open_model(file, name, parse_settings(settings), allow_extern, data_dir)
+    style = style_of(as_json, style)
+    with findings_as(style), run_failures_explained(file):
+        model = open_model(file, name, parse_settings(settings), allow_extern, data_dir, style)
 
         from snnc.harness.datasets import require_recipe
         from snnc.harness.emitted import TrainableModule
@@ -102,7 +141,7 @@ def evaluate(
         prepare_runtime()
         module = cast(TrainableModule, load_module(model.compiled.text))
         metrics, samples = evaluate_split(module, model.compiled, file, data_dir, weights, split)
-    if as_json:
+    if style == "json":
         print_json({split: plain(metrics), "samples": samples, "weights": str(weights)})
         return
     typer.echo(f"{split}: {samples:,} samples")
@@ -123,6 +162,7 @@ def export(
 
     The file is what an emitted model trains on without snnc: python digits.py --data OUT.npz
     """
+    refuse_own_input(out, file)
     model = open_model(file, name, parse_settings(settings), allow_extern, data_dir)
 
     from snnc.harness.datasets import load_dataset
@@ -131,6 +171,33 @@ def export(
     data.save_npz(out)
     shapes = ", ".join(f"{field} {list(array.shape)}" for field, array in data.fields.items())
     typer.echo(f"{out}: {shapes}")
+
+
+def _command(
+    file: Path,
+    name: str | None,
+    overrides: tuple[tuple[str, str], ...],
+    epochs: int | None,
+    seed: int | None,
+    batch: int | None,
+    data_dir: Path | None,
+    out: Path | None,
+    no_plots: bool,
+    allow_extern: bool,
+) -> str:
+    """Return the command line of a training as the author would type it, without where it starts from.
+
+    >>> _command(Path("my net.snn"), None, (("Net.h.tau", "5 ms"),), 3, None, None, None, None, True, False)
+    "snnc train 'my net.snn' --set 'Net.h.tau=5 ms' --epochs 3 --no-plots"
+    """
+    words = ["snnc", "train", str(file), *([name] if name else [])]
+    for path, value in overrides:
+        words += ["--set", f"{path}={value}"]
+    given = {"--epochs": epochs, "--seed": seed, "--batch": batch, "--data-dir": data_dir, "--out": out}
+    for option, number_or_path in given.items():
+        words += [] if number_or_path is None else [option, str(number_or_path)]
+    flags = {"--no-plots": no_plots, "--allow-extern": allow_extern}
+    return shlex.join([*words, *(flag for flag, wanted in flags.items() if wanted)])
 
 
 def _quiet(metric: str, value: object) -> str:

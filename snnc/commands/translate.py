@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from snnc.commands.console import say
+from snnc.commands.console import findings_as, print_json, say, style_of
 from snnc.commands.opening import open_model
-from snnc.commands.options import AllowExtern, DataDir, EntryName, ModelFile, Settings, parse_settings
-from snnc.diagnostics import Code
+from snnc.commands.options import (
+    AllowExtern,
+    DataDir,
+    EntryName,
+    Format,
+    Json,
+    ModelFile,
+    Settings,
+    parse_settings,
+    refuse_own_input,
+)
+from snnc.diagnostics import Code, did_you_mean
 
 _CODE = re.compile(r"[EW]\d{4}", re.IGNORECASE)
 _PAGES = Path(__file__).resolve().parent.parent / "explain"
@@ -32,24 +43,36 @@ def compile_file(
     settings: Settings = None,
     data_dir: DataDir = None,
     allow_extern: AllowExtern = False,
+    as_json: Json = False,
+    style: Format = "text",
 ) -> None:
     """Compile to one readable Python file that needs jax, optax and numpy only."""
     overrides = parse_settings(settings)
-    if dump is not None:
-        from snnc import pipeline
+    style = style_of(as_json, style)
+    with findings_as(style):
+        if dump is not None:
+            typer.echo(_dump(file, name, dump, overrides, allow_extern))
+            return
+        from snnc.harness.files import write_atomically
 
-        if dump not in pipeline.PHASES:
-            raise typer.BadParameter(f"{dump!r} is none of {', '.join(pipeline.PHASES)}", param_hint="--dump")
-        program = pipeline.load(file, allow_extern=allow_extern)
-        text = pipeline.dump(program, pipeline.choose(program, name), dump, overrides)
-        typer.echo(text.rstrip("\n"))
-        return
-    from snnc.harness.files import write_atomically
+        opened = open_model(file, name, overrides, allow_extern, data_dir, style)
+    path = out or Path(f"{opened.compiled.name}.py")
+    refuse_own_input(path, file)
+    write_atomically(path, opened.compiled.text)
+    if style == "json":
+        print_json({"file": str(path), "warnings": [finding.as_json() for finding in opened.warnings]})
+    else:
+        typer.echo(path)
 
-    compiled = open_model(file, name, overrides, allow_extern, data_dir).compiled
-    path = out or Path(f"{compiled.name}.py")
-    write_atomically(path, compiled.text)
-    typer.echo(path)
+
+def _dump(file: Path, name: str | None, phase: str, overrides: tuple[tuple[str, str], ...], allow_extern: bool) -> str:
+    from snnc import pipeline
+
+    if phase not in pipeline.PHASES:
+        guess = did_you_mean(phase, pipeline.PHASES)
+        raise typer.BadParameter(f"{phase!r} is none of {', '.join(pipeline.PHASES)}: {guess}", param_hint="--dump")
+    program = pipeline.load(file, allow_extern=allow_extern)
+    return pipeline.dump(program, pipeline.choose(program, name), phase, overrides).rstrip("\n")
 
 
 def explain(
@@ -64,7 +87,12 @@ def explain(
         return
     file = Path(subject)
     if not file.is_file():
-        raise typer.BadParameter(f"{subject!r} is neither a file nor a code such as E0302", param_hint="FILE|CODE")
+        beside = [path.name for path in Path().glob("*.snn")]
+        near = get_close_matches(subject, beside, n=1)
+        guess = f": did you mean `{near[0]}`?" if near else ""
+        raise typer.BadParameter(
+            f"{subject!r} is neither a file nor a code such as E0302{guess}", param_hint="FILE|CODE"
+        )
     from snnc import pipeline
 
     program = pipeline.load(file, allow_extern=allow_extern)
@@ -75,7 +103,7 @@ def explain(
 def _explain_code(code: str) -> None:
     known = {item.value: item for item in Code}
     if code not in known:
-        raise typer.BadParameter(f"there is no code {code}", param_hint="FILE|CODE")
+        raise typer.BadParameter(f"there is no code {code}: {did_you_mean(code, known)}", param_hint="FILE|CODE")
     page = _PAGES / f"{code}.md"
     if not page.is_file():
         title = known[code].name.lower().replace("_", " ")

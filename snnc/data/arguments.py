@@ -14,7 +14,6 @@ Kind = Literal[
     "path", "path_or_none", "int", "int_or_none", "float", "seed", "fraction_or_none", "split_or_none", "column"
 ]  # fmt: skip
 REQUIRED: Final = object()
-MAX_SEED = 2**32 - 1
 _MAX_COUNT = 2**31 - 1
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snnc.diagnostics import Code, CompileError, fail
+from snnc.limits import MAX_DATA_BYTES
+from snnc.memory import available_bytes
 from snnc.source import Span
-
-MAX_BYTES = 8 * 2**30  # of one data set in memory, as its files declare it
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,17 @@ def unreadable(span: Span, name: str, error: Exception) -> CompileError:
 
 
 def check_bytes(size: int, span: Span, name: str) -> None:
-    """Refuse, with E0605, a file that declares more than `MAX_BYTES`."""
-    if size > MAX_BYTES:
-        raise fail(
-            Code.BAD_DATA,
-            span,
-            f"`{name}` declares {size / 2**30:.1f} GiB of data; at most {MAX_BYTES // 2**30} GiB are read",
-            help="store fewer samples or a smaller type, such as uint8",
-        )
+    """Refuse, with E0605, a file that declares more than `MAX_DATA_BYTES`, or more than this computer has room for."""
+    free = available_bytes()
+    if size > MAX_DATA_BYTES:
+        most = f"at most {MAX_DATA_BYTES // 2**30} GiB are read"
+    elif free is not None and size > free:
+        most = f"this computer has {free / 2**30:.1f} GiB free"
+    else:
+        return
+    raise fail(
+        Code.BAD_DATA,
+        span,
+        f"`{name}` declares {size / 2**30:.1f} GiB of data; {most}",
+        help="store fewer samples or a smaller type, such as uint8",
+    )

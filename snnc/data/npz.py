@@ -6,6 +6,7 @@ import math
 import zipfile
 import zlib
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -64,11 +65,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, span: Span, 
     if not member.filename.endswith(".npy"):
         raise ValueError(f"{place} is not an array")
     with archive.open(member) as stream:
-        version = np.lib.format.read_magic(stream)
-        read_header = _HEADERS.get(version)
-        if read_header is None:
-            raise ValueError(f"{place} has an array format {version} that holds no plain numbers")
-        shape, _, dtype = read_header(stream)
+        shape, dtype = _read_header(stream, place)
         if dtype.hasobject:
             raise fail(
                 Code.BAD_DATA,
@@ -81,6 +78,18 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, span: Span, 
     with archive.open(member) as stream:
         array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
     return array
+
+
+def _read_header(stream: IO[bytes], place: str) -> tuple[tuple[int, ...], np.dtype]:
+    version = np.lib.format.read_magic(stream)
+    read_header = _HEADERS.get(version)
+    if read_header is None:
+        raise ValueError(f"{place} has an array format {version} that holds no plain numbers")
+    try:
+        shape, _, dtype = read_header(stream)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError) as error:
+        raise ValueError(f"the description of {place} is damaged") from error  # NumPy's own words advise to trust it
+    return shape, dtype
 
 
 def _join_keras(arrays: dict[str, np.ndarray], span: Span, name: str) -> DataSet:

@@ -12,9 +12,10 @@ import math
 
 import numpy as np
 
-from snnc.data.files import MAX_BYTES, LoadContext
+from snnc.data.files import LoadContext
 from snnc.data.record import DataSet, FieldInfo, make_dataset
 from snnc.diagnostics import Code, fail
+from snnc.limits import MAX_DATA_BYTES
 
 PRECISION = 1e-3
 MAX_FREQUENCY = 1000
@@ -45,14 +46,14 @@ def load_randman(
     Each unit has `spikes` spikes in each sample; those of different manifolds that fall into one step add up there.
 
     Raises:
-        CompileError: E0607 if it would take more than `MAX_BYTES` of memory or `MAX_TERMS` of work.
+        CompileError: E0607 if it would take more than `MAX_DATA_BYTES` of memory or `MAX_TERMS` of work.
     """
     size = classes * samples * steps * units + 32 * samples * units  # the spikes, and the manifold in hand
-    if size > MAX_BYTES:
+    if size > MAX_DATA_BYTES:
         raise fail(
             Code.BAD_SETTING,
             context.span,
-            f"`randman` with these settings takes {size / 2**30:.1f} GiB; at most {MAX_BYTES // 2**30} GiB are made",
+            f"`randman` with these settings takes {size / 2**30:.1f} GiB; at most {MAX_DATA_BYTES // 2**30} GiB are made",
             help="lower `classes`, `samples`, `steps` or `units`: their product is the size in bytes",
         )
     if classes * samples * units * dim * spikes * count_terms(alpha) > MAX_TERMS:

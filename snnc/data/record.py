@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -75,7 +77,10 @@ class DataSet:
             OSError: if the file cannot be written; `path` is then as it was.
         """
         arrays = {**self.fields, **({} if self.split is None else {"split": self.split})}
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        place = Path(os.path.realpath(path))  # what a link leads to is replaced, and not the link
+        if place.exists() and not place.is_file():
+            raise OSError(errno.EINVAL, "it is a folder, a pipe or a device, and only files are written", str(path))
+        unfinished = place.with_name(f".{place.name}.{os.getpid()}.tmp")
         try:
             with unfinished.open("wb") as file:
                 # Not np.savez: it takes `file` and `allow_pickle` as its own arguments, which are also names of fields.
@@ -85,9 +90,12 @@ class DataSet:
                             np.lib.format.write_array(member, array, allow_pickle=False)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(unfinished, path)
+            os.replace(unfinished, place)
+        except OSError as error:  # a full disk does not say which file it stopped
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         finally:
-            unfinished.unlink(missing_ok=True)
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
 
 
 def make_dataset(fields: Mapping[str, np.ndarray], split: np.ndarray | None, span: Span, origin: str) -> DataSet:

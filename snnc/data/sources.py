@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from snnc.data import csv, digits, idx, npz, randman, yinyang
-from snnc.data.arguments import MAX_SEED, Argument, check_arguments
+from snnc.data.arguments import Argument, check_arguments
 from snnc.data.files import LoadContext
 from snnc.data.record import PART_CODES, DataSet, FieldInfo, Part, join_parts
 from snnc.data.splits import split_samples
 from snnc.diagnostics import Code, fail
+from snnc.limits import MAX_SEED
 from snnc.source import Span
 
 SEED = Argument("seed", "seed", 0, minimum=0, maximum=MAX_SEED)

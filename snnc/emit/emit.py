@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from snnc import model
 from snnc.emit.model_view import model_view
-from snnc.emit.neuron_view import one_line
 from snnc.emit.render import format_python, render
 from snnc.emit.runtime_source import pasted
+from snnc.emit.statement_text import one_line
 from snnc.emit.tensor_text import uses
 from snnc.emit.training_view import training_view
 from snnc.plan import StepPlan
@@ -44,7 +44,7 @@ def imports_of(text: str) -> tuple[str, ...]:
     lines = []
     if "argparse." in text:
         lines.append("import argparse")
-    abstract = [name for name in ("Callable", "Iterator", "Mapping") if f"{name}[" in text]
+    abstract = [name for name in ("Callable", "Iterator", "Mapping", "Sequence") if f"{name}[" in text]
     if abstract:
         lines.append(f"from collections.abc import {', '.join(abstract)}")
     if "@partial(" in text or "partial(" in text:
@@ -65,4 +65,6 @@ def imports_of(text: str) -> tuple[str, ...]:
     from_jax = [name for name in ("Array", "lax") if name in text.replace("jax.lax", "")]
     if from_jax:
         lines.append(f"from jax import {', '.join(from_jax)}")
+    if "SymbolicZero" in text:
+        lines.append("from jax.custom_derivatives import SymbolicZero")
     return tuple(lines)

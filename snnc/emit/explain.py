@@ -9,9 +9,9 @@ import numpy as np
 
 from snnc import model
 from snnc.emit.latex import latex_name, latex_text
-from snnc.emit.neuron_view import place
 from snnc.emit.parameters import stored_buffers, stored_parameters
 from snnc.emit.pytext import python_text
+from snnc.emit.statement_text import place
 from snnc.expr import Expr
 from snnc.interp import body_constants
 from snnc.ops.memory import Delay

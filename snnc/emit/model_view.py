@@ -6,25 +6,19 @@ import hashlib
 from dataclasses import dataclass
 
 from snnc import model
-from snnc.emit.names import field_name, function_name, identifier, local_name
-from snnc.emit.neuron_view import (
-    FieldView,
-    LineView,
-    NeuronView,
-    SurrogateView,
-    bound_parameters,
-    doc_lines,
-    neuron_view,
-    place,
-    surrogate_view,
-)
-from snnc.emit.node_lines import sequence_lines, step_lines
+from snnc.emit.loop_view import LoopView
+from snnc.emit.names import class_name, field_name, function_name, identifier, local_name
+from snnc.emit.neuron_view import NeuronView, SurrogateView, bound_parameters, neuron_view, surrogate_view
+from snnc.emit.node_lines import step_lines
 from snnc.emit.parameters import Stored, parameter_texts, stored_buffers, stored_parameters
 from snnc.emit.pytext import number_text
 from snnc.emit.readouts import network_folds, network_printer, step_outputs
+from snnc.emit.sequence_view import sequence_view
 from snnc.emit.state import buffer_update, next_state, start_name, state_starts, step_states, uses_keys
+from snnc.emit.statement_text import FieldView, LineView, doc_lines, place
 from snnc.emit.tensor_text import uses
-from snnc.plan import Fire, StepPlan
+from snnc.lower.gradients import adjoint_of
+from snnc.plan import Adjoint, Fire, StepPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +78,7 @@ class ModelView:
     step_outputs: tuple[LineView, ...]
     output_values: str
     run_lines: tuple[LineView, ...]
+    loops: tuple[LoopView, ...]
     readout_lines: tuple[LineView, ...]
     buffer_update: str
     uses_keys: bool
@@ -108,13 +103,14 @@ def model_view(
         for f in body.statements
         if isinstance(f, Fire) and f.surrogate is not None
     }
-    run_lines = sequence_lines(plan, truncate, frozenset(kept))
+    adjoints = {body.name: adjoint_of(body, plan) for body in plan.types}
+    sequence = sequence_view(plan, adjoints, truncate, frozenset(kept))
     return ModelView(
         model=network.name,
         source=source,
         model_hash=structure_hash(plan, params),
         doc=doc_lines(network.doc),
-        schedule=_schedule(plan),
+        schedule=_schedule(plan, adjoints),
         dt=number_text(network.dt),
         steps=repr(steps),
         params=tuple(_stored(p) for p in params),
@@ -123,8 +119,8 @@ def model_view(
         buffers=tuple(_stored(b) for b in buffers),
         inputs=tuple(_input(i) for i in network.inputs),
         surrogates=tuple(surrogate_view(f) for f in surrogates.values()),
-        neurons=tuple(neuron_view(body) for body in plan.types),
-        constants=tuple(FieldView(field_name(name), neuron_view(body).name) for name, body in plan.bodies),
+        neurons=tuple(neuron_view(body, _derived(adjoints[body.name])) for body in plan.types),
+        constants=tuple(FieldView(field_name(name), class_name(body.name)) for name, body in plan.bodies),
         constant_lines=_constants(plan),
         states=state_fields,
         start_lines=starts,
@@ -140,7 +136,8 @@ def model_view(
         step_state=", ".join(f"{f.name}={next_state(f.name, plan, folds)}" for f in state_fields),
         step_outputs=tuple(step_outputs(network, folds, streaming, steps)),
         output_values=", ".join(f"{field_name(o.name)}={identifier(o.name)}" for o in network.outputs),
-        run_lines=tuple(run_lines),
+        run_lines=sequence.lines,
+        loops=sequence.loops,
         readout_lines=tuple(
             LineView(f"output {o.name}  ({place(o.span)})", f"{identifier(o.name)} = {readouts.text(o.value)}")
             for o in network.outputs
@@ -149,6 +146,10 @@ def model_view(
         uses_keys=uses_keys(plan),
         has_inputs=bool(network.inputs),
     )
+
+
+def _derived(adjoint: Adjoint | str) -> Adjoint | None:
+    return None if isinstance(adjoint, str) else adjoint
 
 
 def _stored(stored: Stored) -> StoredView:
@@ -185,20 +186,32 @@ def _input(node: model.Input) -> FieldView:
     return FieldView(field_name(node.name), f"{node.kind} [{sizes}]  ({place(node.span)})")
 
 
-def _schedule(plan: StepPlan) -> tuple[str, ...]:
-    """Say what is computed where."""
+def _schedule(plan: StepPlan, adjoints: dict[str, Adjoint | str]) -> tuple[str, ...]:
+    """Say what is computed where, and what each time loop keeps for its gradient."""
     outside, loops = [], []
     for group in plan.groups:
         names = [n.name for n in group.nodes]
-        if group.loop:
-            loops.append(f"{', '.join(names)} (one loop, for they wait for each other)")
-        elif isinstance(group.nodes[0], model.Layer):
-            body = plan.body(names[0])
-            loops.append(f"{names[0]} ({group.nodes[0].neuron.name}, {body.method})")
-        else:
+        layers = [n.name for n in group.nodes if isinstance(n, model.Layer)]
+        if not layers:
             outside.append(names[0])
+            continue
+        kept = [_kept(name, adjoints[plan.body(name).name]) for name in layers]
+        if group.loop:
+            loops.append((f"{', '.join(names)} (one loop, for they wait for each other)", kept))
+        else:
+            body = plan.body(names[0])
+            loops.append((f"{names[0]} ({body.neuron.name}, {body.method})", kept))
     lines = [f"over all steps at once: {', '.join(outside)}"] if outside else []
-    return (*lines, *(f"time loop: {text}" for text in loops))
+    for text, kept in loops:
+        lines += [f"time loop: {text}", *(f"    {line}" for line in kept)]
+    return tuple(lines)
+
+
+def _kept(layer: str, adjoint: Adjoint | str) -> str:
+    if isinstance(adjoint, str):
+        return f"gradient of {layer} by JAX: {adjoint}"
+    kept = ", ".join(k.name + (" (1 byte)" if k.truth else "") for k in adjoint.kept)
+    return f"derived gradient of {layer}, keeps {kept or 'nothing'}"
 
 
 def _constants(plan: StepPlan) -> tuple[LineView, ...]:
@@ -216,7 +229,7 @@ def _signal_nodes(plan: StepPlan, ops: list[str]) -> list[str]:
 
 
 def _signal_fields(plan: StepPlan, ops: list[str]) -> list[FieldView]:
-    fields = [FieldView(field_name(n), f"{neuron_view(b).name}Signals") for n, b in plan.bodies]
+    fields = [FieldView(field_name(n), f"{class_name(b.name)}Signals") for n, b in plan.bodies]
     return fields + [FieldView(field_name(name), "Array") for name in ops]
 
 

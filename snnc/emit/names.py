@@ -22,8 +22,11 @@ _TAKEN = frozenset(
 )  # fmt: skip
 _BUILTINS = frozenset(dir(builtins))
 _NEURON = frozenset(
-    {"p", "s", "key", "keys", "name", "shape", "chance", "jax", "jnp", "lax", "slope", "DT", "Value", "Array"}
-)
+    {
+        "p", "s", "k", "d_next", "d_out", "advance", "pull", "key", "keys", "name", "shape", "chance", "jax", "jnp", "lax",
+        "slope", "DT", "Value", "Array",
+    }
+)  # fmt: skip
 _TYPES = frozenset(
     {
         "Params", "Buffers", "Inputs", "Constants", "State", "Signals", "Outputs", "TrainState", "Epoch", "Value",

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from snnc import model
+from snnc.emit.adjoint_view import AdjointView, adjoint_view
 from snnc.emit.names import class_name, field_name, function_name, local_name, surrogate_name
 from snnc.emit.pytext import python_text
-from snnc.expr import Expr, Num, Var, substitute, variables
+from snnc.emit.statement_text import FieldView, LineView, comment_of, joined_doc, one_line, place, statement_text
+from snnc.expr import Expr, Num, variables
 from snnc.lower.body import expressions
-from snnc.plan import CHANCE, Assign, Body, Fire, Integrate, Slot, Statement
-from snnc.source import Span
+from snnc.plan import CHANCE, Adjoint, Assign, Body, Integrate, Slot, Statement
 from snnc.units import unit_name
-
-
-@dataclass(frozen=True, slots=True)
-class FieldView:
-    """One field of a NamedTuple with its comment."""
-
-    name: str
-    comment: str
-
-
-@dataclass(frozen=True, slots=True)
-class LineView:
-    """One emitted line, or several, under a comment (empty: none)."""
-
-    comment: str
-    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +37,9 @@ class NeuronView:
     statements: tuple[LineView, ...]
     next_values: str
     signal_values: str
+    kept_type: str
+    kept_values: str
+    adjoint: AdjointView | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,41 +56,8 @@ class SurrogateView:
     place: str
 
 
-def place(span: Span) -> str:
-    """Return `file:line` without folders, for comments.
-
-    The standard library keeps its `std/`.
-    """
-    path = span.source.path
-    short = path if path.startswith("std/") else path.rsplit("/", 1)[-1]
-    return f"{short}:{span.line}"
-
-
-def one_line(text: str) -> str:
-    """Return text on one line, safe inside a comment."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def chain_text(node: model.OpNode) -> str:
-    """Return the chain in which an operation stands, cut to fit a comment; a long one shows the operation alone."""
-    text = one_line(node.text)
-    return text if len(text) <= 60 else f"{node.name} in {text[:40]}..."
-
-
-def doc_lines(text: str) -> tuple[str, ...]:
-    """Return lines of a doc comment that are safe inside a docstring."""
-    lines = [one_line(line).replace("\\", "\\\\").replace('"""', "'''").rstrip('"') for line in text.splitlines()]
-    return tuple(line for line in lines if line)
-
-
-def joined_doc(text: str, default: str) -> str:
-    """Return a doc comment as the inside of a docstring that is indented by four."""
-    lines = doc_lines(text) or (default,)
-    return lines[0] if len(lines) == 1 else "\n    ".join([lines[0], *lines[1:], ""])
-
-
-def neuron_view(body: Body) -> NeuronView:
-    """Return the view of one neuron type."""
+def neuron_view(body: Body, adjoint: Adjoint | None) -> NeuronView:
+    """Return the view of one neuron type; without an adjoint JAX differentiates its time loop."""
     neuron = body.neuron
     units = {p.name: unit_name(p.dimension) for p in neuron.params}
     docs = {p.name: one_line(p.doc) for p in neuron.params}
@@ -116,6 +70,7 @@ def neuron_view(body: Body) -> NeuronView:
             return FieldView(field_name(name), f"{units[name]}{'; ' + docs[name] if docs[name] else ''}")
         return FieldView(field_name(name), note or formula)
 
+    back = None if adjoint is None else adjoint_view(body, adjoint)
     doc = joined_doc(neuron.doc, f"One step of {neuron.name}.")
     return NeuronView(
         name=class_name(body.name),
@@ -134,9 +89,12 @@ def neuron_view(body: Body) -> NeuronView:
         start_formals=", keys: Array, name: int" if draws_states(body) else "",
         starts=tuple(_start(slot, body) for slot in body.slots),
         state_values=", ".join(local_name(slot.name) for slot in body.slots),
-        statements=_statements(body),
+        statements=_statements(body, body.statements if adjoint is None else adjoint.statements),
         next_values=", ".join(local_name(slot.name) for slot in body.slots),
         signal_values=", ".join(local_name(p.variable) for p in body.published),
+        kept_type="tuple[()]" if back is None else f"{class_name(body.name)}Kept",
+        kept_values="()" if back is None else f"{class_name(body.name)}Kept({back.kept_values})",
+        adjoint=back,
     )
 
 
@@ -203,7 +161,7 @@ def _targets(statement: Statement) -> tuple[str, ...]:
     return statement.targets if isinstance(statement, Integrate) else (statement.target,)
 
 
-def _statements(body: Body) -> tuple[LineView, ...]:
+def _statements(body: Body, statements: tuple[Statement, ...]) -> tuple[LineView, ...]:
     """Print the statements; a slot that has not been assigned yet is read from the old state."""
     slots = {slot.name for slot in body.slots}
     constants = set(body.constants)
@@ -221,9 +179,9 @@ def _statements(body: Body) -> tuple[LineView, ...]:
 
     shaped = slots | set(body.ports)  # names that hold a value for each neuron of each sample
     last = ""
-    for statement in body.statements:
-        comment = _comment(statement)
-        code = _code(statement, name)
+    for statement in statements:
+        comment = comment_of(statement)
+        code = statement_text(statement, name)
         read = {v for e in expressions(statement) for v in variables(e)}
         if read & shaped or isinstance(statement, Integrate) or CHANCE in read:
             shaped |= set(_targets(statement))
@@ -237,43 +195,6 @@ def _statements(body: Body) -> tuple[LineView, ...]:
         if slot.name not in written:
             lines.append(LineView("", f"{local_name(slot.name)} = s.{field_name(slot.name)}"))
     return tuple(lines)
-
-
-def _comment(statement: Statement) -> str:
-    note = "; ".join(statement.notes) if isinstance(statement, Integrate) else statement.note
-    if not note:
-        return ""
-    where = f"  ({place(statement.span)})" if statement.span.source.text else ""
-    text = one_line(note)
-    return (text if len(text) <= 70 else text[:67] + "...") + where
-
-
-def _code(statement: Statement, name: Callable[[str], str]) -> str:
-    match statement:
-        case Assign(target, value):
-            return f"{local_name(target)} = {python_text(value, name)}"
-        case Fire(target, condition, margin, surrogate):
-            args = [python_text(margin, name), python_text(condition, name)]
-            function = "silent_gradient"
-            if surrogate is not None:
-                function = f"fire_{surrogate_name(surrogate.function.name)}"
-                args += [python_text(arg, name) for arg in surrogate.args]
-            return f"{local_name(target)} = {function}({', '.join(args)})"
-        case Integrate(targets, slopes, method, substeps):
-            local = {t: Var(f"{t}.local") for t in targets}
-            formals = ", ".join(local_name(t) for t in targets)
-
-            def inner(text: str) -> str:
-                return local_name(text.removesuffix(".local")) if text.endswith(".local") else name(text)
-
-            values = ", ".join(python_text(substitute(slope, local), inner) for slope in slopes)
-            comma = "," if len(targets) == 1 else ""
-            start = ", ".join(name(t) for t in targets)
-            return (
-                f"def slope({', '.join(f'{local_name(t)}: Array' for t in targets)}) -> tuple[Array, ...]:\n"
-                f"        return ({values}{comma})\n\n"
-                f"    {formals}{comma} = {method}(slope, ({start}{comma}), DT, {substeps})"
-            )
 
 
 def surrogate_view(function: model.SurrogateFn) -> SurrogateView:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from snnc import model
 from snnc.emit.names import identifier, stream_number
-from snnc.emit.neuron_view import chain_text, place
 from snnc.emit.pytext import number_text, python_text
+from snnc.emit.statement_text import chain_text, place
 from snnc.expr import Expr, Var, substitute
 from snnc.ops.initialisers import INITIALISERS
 from snnc.plan import StepPlan

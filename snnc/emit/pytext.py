@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from snnc.emit.names import local_name
+from snnc.emit.names import local_name, surrogate_name
 from snnc.expr import Apply, Expr, Num, Var, variables
-from snnc.functions import FUNCTIONS
+from snnc.functions import FUNCTIONS, is_smooth
 
 # How tightly an operator binds in Python; atoms and calls bind tightest.
 _BINDS = {
@@ -16,11 +16,6 @@ _BINDS = {
 }  # fmt: skip
 _SPELLED = {"^": "**", "or": "|", "and": "&"}
 _ATOM = 9
-
-# Functions that are finite, with finite derivatives, wherever their arguments are.
-_SMOOTH = {"+", "-", "*", "neg", "min", "max", "abs", "floor", "round", "sin",
-           "cos", "sign", "tanh", "logistic", "softplus", "clip",
-           ">", ">=", "<", "<=", "==", "!=", "and", "or", "not", "detach", "relu", "where"}  # fmt: skip
 
 Names = Callable[[str], str]
 
@@ -59,6 +54,8 @@ def _print(expr: Expr, name: Names) -> tuple[str, int]:
             return "-" + _inside(inner, name, _BINDS["neg"]), _BINDS["neg"]
         case Apply("not", (inner,)):
             return "~" + _inside(inner, name, _ATOM), _BINDS["not"]
+        case Apply("surrogate", args):
+            return f"{surrogate_name(str(expr.attr('name')))}({', '.join(python_text(a, name) for a in args)})", _ATOM
         case Apply("expm", args):
             n = int(float(expr.attr("n") or 0))
             return f"flow_matrix({n}, {', '.join(python_text(a, name) for a in args)})", _ATOM
@@ -98,16 +95,3 @@ def _branches(test: Expr, then: Expr, other: Expr, name: Names) -> str:
     first, second = (python_text(e, lambda n: local[n]) for e in (then, other))
     values = ", ".join(name(n) for n in names)
     return f"choose({condition}, lambda {formals}: {first}, lambda {formals}: {second}, {values})"
-
-
-def is_smooth(expr: Expr) -> bool:
-    """Whether value and derivative are finite for finite arguments."""
-    match expr:
-        case Apply("/", (left, Num(value))):
-            return value != 0 and is_smooth(left)
-        case Apply("^", (left, Num(value))):
-            return value == int(value) and value >= 1 and is_smooth(left)
-        case Apply(fn, args):
-            return fn in _SMOOTH and all(is_smooth(arg) for arg in args)
-        case _:
-            return True

@@ -5,9 +5,9 @@ from __future__ import annotations
 from snnc import model
 from snnc.diagnostics import Code, fail
 from snnc.emit.names import field_name, identifier
-from snnc.emit.neuron_view import LineView
 from snnc.emit.node_lines import signal_text
 from snnc.emit.parameters import parameter_texts
+from snnc.emit.statement_text import LineView
 from snnc.emit.tensor_text import FoldUse, Spell, TensorPrinter, folds_of
 from snnc.expr import Apply
 from snnc.ops.tensor_functions import TENSOR_FUNCTIONS

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from snnc import model
-from snnc.emit.names import field_name, identifier, stream_number
-from snnc.emit.neuron_view import FieldView, LineView, draws_states, neuron_view, place
+from snnc.emit.names import class_name, field_name, function_name, identifier, stream_number
+from snnc.emit.neuron_view import draws_states
 from snnc.emit.node_lines import weight_texts
 from snnc.emit.readouts import fold_slots
+from snnc.emit.statement_text import FieldView, LineView, place
 from snnc.emit.tensor_text import FoldUse
 from snnc.ops.memory import Delay, Dropout
 from snnc.ops.tensor_functions import TENSOR_FUNCTIONS
@@ -21,11 +22,10 @@ def state_starts(plan: StepPlan, folds: tuple[FoldUse, ...]) -> tuple[tuple[Line
         name = identifier(node.name)
         if isinstance(node, model.Layer):
             body = plan.body(node.name)
-            view = neuron_view(body)
             args = [f"c.{field_name(node.name)}", f"(batch, {', '.join(map(str, node.shape))})"]
             if draws_states(body):
                 args += ["keys", str(stream_number(node.name))]
-            text = f"{view.function}_start({', '.join(args)})"
+            text = f"{function_name(body.name)}_start({', '.join(args)})"
             carried = [slot.name for slot in body.slots if slot.carry]
             if carried:
                 values = ", ".join(
@@ -34,7 +34,7 @@ def state_starts(plan: StepPlan, folds: tuple[FoldUse, ...]) -> tuple[tuple[Line
                     for s in carried
                 )
                 text += f"._replace({values})"
-            fields.append(FieldView(field_name(node.name), f"{view.name}State"))
+            fields.append(FieldView(field_name(node.name), f"{class_name(body.name)}State"))
             lines.append(LineView("", f"{start_name(field_name(node.name))} = {text}"))
         elif isinstance(node, model.OpNode) and isinstance(node.op, Delay) and node.op.steps > 0:
             shape = ", ".join(map(str, (node.op.steps, "batch", *node.shape)))

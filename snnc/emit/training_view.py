@@ -7,10 +7,10 @@ from fnmatch import fnmatchcase
 
 from snnc import model
 from snnc.emit.names import field_name, identifier, stream_number
-from snnc.emit.neuron_view import one_line, place
 from snnc.emit.parameters import Stored, stored_parameters
 from snnc.emit.pytext import number_text
 from snnc.emit.readouts import signals_spelling
+from snnc.emit.statement_text import one_line, place
 from snnc.emit.tensor_text import TensorPrinter, uses
 from snnc.ops.encoders import ENCODERS, TRANSFORMS
 from snnc.plan import StepPlan

@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from snnc.diagnostics import Code, CompileError, fail
-from snnc.source import Span
-
 GRADIENT_NORM = "grad_norm."
+
+
+class DivergedError(Exception):
+    """The metrics `lost` of one update (1-based, within its epoch) were not finite, or the `weights` after it."""
+
+    def __init__(self, epoch: int, update: int, lost: tuple[str, ...] = (), weights: tuple[str, ...] = ()) -> None:
+        self.epoch, self.update, self.lost, self.weights = epoch, update, lost, weights
+        super().__init__(self.what)
+
+    @property
+    def what(self) -> str:
+        """Say what was lost, and when."""
+        when = f"in epoch {self.epoch}, update {self.update}"
+        gradients = [name.removeprefix(GRADIENT_NORM) for name in self.lost if name.startswith(GRADIENT_NORM)]
+        if self.weights:
+            return f"the new value of {_listed(self.weights)} is not finite {when}"
+        if "loss" in self.lost or not gradients:
+            return f"the loss is no longer finite {when}"
+        return f"the gradient of {_listed(gradients)} is no longer finite {when}"
 
 
 class FiniteWatch:
     """Keeps the loss and the gradient norms of the last updates on the device and looks at them together.
 
-    Looking waits for the device, so it happens every `every` updates and at the end of an epoch.
+    Looking waits for the device, so it happens every `every` updates and when `check` is called.
     """
 
-    def __init__(self, place: Span, every: int = 50) -> None:
-        self._place = place
+    def __init__(self, every: int = 50) -> None:
         self._every = every
         self._unseen: list[tuple[int, int, dict[str, Any]]] = []
 
@@ -29,7 +44,7 @@ class FiniteWatch:
         """Note the metrics of one update (both numbers are 1-based, `update` within its epoch).
 
         Raises:
-            CompileError: E0609, naming the first epoch and update at which a number was not finite.
+            DivergedError: with the first epoch and update at which a number was not finite.
         """
         watched = {name: value for name, value in metrics.items() if name == "loss" or name.startswith(GRADIENT_NORM)}
         self._unseen.append((epoch, update, watched))
@@ -40,33 +55,24 @@ class FiniteWatch:
         """Look at all updates noted since the last look; raises as `add` does."""
         unseen, self._unseen = self._unseen, []
         for epoch, update, watched in unseen:
-            lost = [name for name, value in watched.items() if not math.isfinite(float(np.asarray(value)))]
+            lost = tuple(name for name, value in watched.items() if not math.isfinite(float(np.asarray(value))))
             if lost:
-                raise diverged(self._place, f"in epoch {epoch}, update {update}", lost)
+                raise DivergedError(epoch, update, lost)
 
 
-def check_epoch(place: Span, epoch: int, train: Mapping[str, Any]) -> None:
-    """Raise E0609 if the epoch's mean loss or gradient norms are not finite."""
-    lost = [
-        name
-        for name, value in train.items()
-        if (name == "loss" or name.startswith(GRADIENT_NORM)) and not math.isfinite(float(value))
-    ]
+def check_weights(epoch: int, update: int, names: Sequence[str], params: Any) -> None:
+    """Look at all weights after an update; `names` are theirs. Waits for the device.
+
+    Raises:
+        DivergedError: with the names of those that are not finite.
+    """
+    import jax
+
+    values = zip(names, jax.device_get(params), strict=True)
+    lost = tuple(name for name, value in values if not np.isfinite(value).all())
     if lost:
-        raise diverged(place, f"in epoch {epoch}", lost)
+        raise DivergedError(epoch, update, weights=lost)
 
 
-def diverged(place: Span, when: str, lost: list[str]) -> CompileError:
-    """Return E0609 for the metrics `lost`, which were not finite `when`."""
-    gradients = [name.removeprefix(GRADIENT_NORM) for name in lost if name.startswith(GRADIENT_NORM)]
-    if "loss" in lost or not gradients:
-        message = f"the loss is no longer finite {when}"
-    else:
-        names = ", ".join(f"`{name}`" for name in gradients[:4]) + (", …" if len(gradients) > 4 else "")
-        message = f"the gradient of {names} is no longer finite {when}"
-    return fail(
-        Code.DIVERGED,
-        place,
-        message,
-        help="lower the learning rate, clip the gradient (`clip_norm = 1`) or bound the parameters (`in (low, high)`)",
-    )
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names[:4]) + (", …" if len(names) > 4 else "")

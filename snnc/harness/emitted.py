@@ -5,11 +5,24 @@ The protocols name what the templates emit. Arrays of JAX are `Any` here, so tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 Fields = Mapping[str, Any]
 """Arrays by field name, samples first."""
+
+
+class Progress(Protocol):
+    """A training between two updates; `metrics` are of the updates since the epoch began."""
+
+    @property
+    def state(self) -> Any: ...
+    @property
+    def metrics(self) -> Sequence[Mapping[str, Any]]: ...
+    @property
+    def best(self) -> float: ...
+    @property
+    def selected(self) -> tuple[Any, Any] | None: ...
 
 
 class Epoch(Protocol):
@@ -18,10 +31,10 @@ class Epoch(Protocol):
     epoch: int
     train: dict[str, Any]
     val: dict[str, Any]
-    state: Any
     selected_params: Any
     selected_buffers: Any
     improved: bool
+    progress: Progress
 
 
 class ModelModule(Protocol):
@@ -44,7 +57,15 @@ class ModelModule(Protocol):
     def init_params(self, key: Any) -> Any: ...
     def init_buffers(self, key: Any) -> Any: ...
     def run(
-        self, params: Any, buffers: Any, x: Any, *, key: Any = None, train: bool = False, steps: int | None = None
+        self,
+        params: Any,
+        buffers: Any,
+        x: Any,
+        *,
+        key: Any = None,
+        train: bool = False,
+        steps: int | None = None,
+        weight: Any = None,
     ) -> tuple[Any, Any]: ...
 
 
@@ -57,7 +78,21 @@ class TrainableModule(ModelModule, Protocol):
     SEED: int
     SELECT: str | None
     SELECT_MAX: bool
+    Progress: Any
+    TrainState: Any
 
+    def run_batch(self, params: Any, buffers: Any, batch: Fields, key: Any, train: bool) -> tuple[Any, Any, Any]: ...
+    def objective(
+        self, params: Any, signals: Any, x: Any, fields: Fields, steps: int
+    ) -> tuple[Any, dict[str, Any]]: ...
+    def readout(self, params: Any, signals: Any, x: Any, steps: int) -> Any: ...
+    def stream(self, key: Any, number: int) -> Any: ...
+    def per_sample(self, key: Any, samples: Any) -> Any: ...
+    def key_of_epoch(self, train_state: Any) -> Any: ...
+    def epoch_batches(
+        self, fields: Fields, epoch: int, batch: int, seed: int, done: int = 0
+    ) -> Iterator[dict[str, Any]]: ...
+    def train_step(self, train_state: Any, batch: Fields) -> tuple[Any, dict[str, Any]]: ...
     def encode(self, batch: Fields, key: Any, train: bool) -> Any: ...
     def optimizer(self, updates_per_epoch: int, epochs: int) -> Any: ...
     def init_train_state(self, seed: int, updates_per_epoch: int, epochs: int) -> Any: ...
@@ -71,6 +106,6 @@ class TrainableModule(ModelModule, Protocol):
         epochs: int = ...,
         batch: int = ...,
         seed: int = ...,
-        state: Any = None,
-        on_batch: Callable[[int, Mapping[str, Any]], None] | None = None,
+        start: Progress | None = None,
+        on_update: Callable[[Progress], None] | None = None,
     ) -> Iterator[Epoch]: ...

@@ -18,8 +18,8 @@ from snnc.data.npz import read_arrays
 from snnc.diagnostics import Code, CompileError, did_you_mean, fail
 from snnc.harness.emitted import ModelModule
 from snnc.harness.files import whole_file
+from snnc.limits import MAX_STEPS
 
-MAX_STEPS = 10_000_000
 _MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "min": 60e3}
 _DURATION = re.compile(r"\s*([0-9.eE+-]+)\s*([a-z]+)\s*")
 _KINDS = "`zero`, `constant:VALUE` or `poisson:RATE` (Hz)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from snnc.harness.files import write_atomically
 
 # Okabe & Ito (2008), ordered so that neighbours differ in lightness too; distinct for colour-blind readers.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5B5B5B", "#8C6D1F")
@@ -52,7 +55,9 @@ def figure(path: Path, width: float, height: float) -> Iterator[Figure]:
         drawing = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(drawing)
         yield drawing
-        drawing.savefig(path)
+        picture = BytesIO()
+        drawing.savefig(picture, format=path.suffix[1:] or "png")
+        write_atomically(path, picture.getvalue())
 
 
 def colour(index: int) -> str:

@@ -14,7 +14,9 @@ from snnc.harness.run_folder import plain
 class TrainOptions:
     """What the command line says about a run; None means: as the recipe says.
 
-    `start` is the run folder of the recipe that this one starts from; `weights` take its place.
+    `start` is the run folder of the recipe that this one starts from; `weights` take its place. `resume` goes on from
+    the checkpoint, of which one is saved every `checkpoint_every` seconds and after each epoch. `command` is what the
+    author would type to do this again, for messages.
     """
 
     source: Path
@@ -27,11 +29,14 @@ class TrainOptions:
     weights: Path | None = None
     start: Path | None = None
     plots: bool = True
+    resume: bool = False
+    checkpoint_every: float = 60.0
+    command: str = "snnc train"
 
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What a reporter knows before the first epoch."""
+    """What a reporter knows before the first update; `epoch` is running, `done` samples of it are behind."""
 
     model: str
     recipe: str
@@ -40,6 +45,8 @@ class RunPlan:
     parameters: int
     device: str
     folder: Path
+    epoch: int = 1
+    done: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +13,22 @@ from typing import Any
 
 import numpy as np
 
-from snnc.harness.files import write_atomically
+from snnc.harness.files import leftovers, naming, write_atomically
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Paths of a run. `start` empties it of an earlier run's results and touches nothing else that lies there."""
+    """Paths of a run. Every file but the log is whole or absent; a line of the log is."""
 
     path: Path
 
     @property
     def weights(self) -> Path:
         return self.path / "weights.safetensors"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint.safetensors"
 
     @property
     def metrics(self) -> Path:
@@ -36,16 +42,45 @@ class RunFolder:
     def result(self) -> Path:
         return self.path / "result.json"
 
-    def start(self) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
-        for file in (self.weights, self.config, self.result, *self.path.glob("*.png")):
+    def clear(self, epochs: int = 0, source: str = "") -> None:
+        """Remove what comes after the first `epochs` of a run, and what killed processes left; touch nothing else.
+
+        `source` is the name of the copy of the .snn file.
+        """
+        whole = (self.weights, self.checkpoint, self.metrics, self.config, self.result, self.path / "model.py")
+        after = [self.result, *self.path.glob("*.png"), *self.path.glob(".*.png.*")]
+        after += [] if epochs else [self.weights, self.config]
+        for file in (*whole, *((self.path / source,) if source else ())):
+            after += leftovers(file)
+        for file in after:
             file.unlink(missing_ok=True)
-        self.metrics.write_text("")
+        lines = self.metrics.read_bytes().splitlines(keepends=True) if epochs else []
+        write_atomically(self.metrics, b"".join(lines[:epochs]))
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Append one line to metrics.jsonl; it is on disk when this returns."""
-        with self.metrics.open("a") as file:
-            file.write(json.dumps(plain(record), allow_nan=False) + "\n")
+        """Append one line to metrics.jsonl.
+
+        Raises:
+            OSError: it cannot be written; the log is as it was.
+        """
+        line = (json.dumps(plain(record), allow_nan=False) + "\n").encode()
+        try:
+            with self.metrics.open("ab", buffering=0) as file:
+                before = file.tell()
+                try:
+                    if file.write(line) != len(line):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                except OSError:
+                    file.truncate(before)
+                    raise
+        except OSError as error:
+            raise naming(error, self.metrics) from error
+
+    def settle_log(self) -> None:
+        """Return when every line of the log is on the disk."""
+        if self.metrics.exists():
+            with self.metrics.open("ab") as file:
+                os.fsync(file.fileno())
 
     def write_json(self, path: Path, record: Mapping[str, Any]) -> None:
         write_atomically(path, json.dumps(plain(record), indent=2, allow_nan=False) + "\n")

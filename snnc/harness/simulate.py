@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from snnc.data.record import DataSet, Part
 from snnc.diagnostics import Code, fail
 from snnc.harness.datasets import load_parts, sample_count
 from snnc.harness.emitted import ModelModule, TrainableModule
-from snnc.harness.files import whole_file
+from snnc.harness.files import whole_file, write_atomically
 from snnc.harness.weights import load_weights
 from snnc.pipeline import Compiled
 
@@ -99,7 +100,9 @@ def save_signals(path: Path, simulation: Simulation) -> None:
     """Write `time` (ms) and every signal to an .npz file."""
     time = (np.arange(simulation.steps) + 1) * simulation.dt
     arrays: dict[str, Any] = {"time": time.astype(np.float32), **simulation.signals}
-    np.savez_compressed(path, allow_pickle=False, **arrays)
+    archive = io.BytesIO()
+    np.savez_compressed(archive, allow_pickle=False, **arrays)
+    write_atomically(path, archive.getvalue())
 
 
 def draw_simulation(folder: Path, module: ModelModule, simulation: Simulation) -> tuple[Path, ...]:

@@ -1,211 +1,205 @@
-"""Trains a compiled recipe: data, the emitted `fit`, logs, weights, plots.
+"""Trains a compiled recipe: data, the emitted `fit`, logs, weights, checkpoints, plots.
 
 Before: the model is compiled. After: the run folder holds model.py, the .snn source, config.json, metrics.jsonl,
-weights.safetensors, result.json and the plots.
+weights.safetensors, checkpoint.safetensors, result.json and the plots.
 """
 
 from __future__ import annotations
 
-import time
+import errno
+import json
+import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 import snnc
-from snnc.diagnostics import Code, CompileError, fail
-from snnc.harness.datasets import load_parts, require_recipe, sample_count
-from snnc.harness.divergence import FiniteWatch, check_epoch
-from snnc.harness.emitted import Epoch, Fields, TrainableModule
-from snnc.harness.files import write_atomically
+from snnc import model
+from snnc.diagnostics import Code, CompileError, Diagnostic, fail
+from snnc.harness.checkpoint import About, damaged, read_about
+from snnc.harness.datasets import load_parts, require_recipe
+from snnc.harness.emitted import Fields, TrainableModule
+from snnc.harness.files import whole_file, write_atomically
+from snnc.harness.identity import OF_ALL_EPOCHS, Identity, data_digests, differences, digest, first_changed_line
 from snnc.harness.load_module import load_module
+from snnc.harness.lock import sole_training
+from snnc.harness.loop import TrainingRun
 from snnc.harness.records import EpochRecord, Reporter, RunPlan, TrainOptions, TrainResult
+from snnc.harness.room import check_room_to_train
 from snnc.harness.run_folder import RunFolder
-from snnc.harness.weights import load_matching, load_weights, save_weights
+from snnc.harness.stopping import deferred_stop
 from snnc.pipeline import Compiled
 from snnc.source import Span
 
 
 def train(compiled: Compiled, options: TrainOptions, report: Reporter) -> TrainResult:
-    """Train to the end and return the metrics of the selected weights.
+    """Train to the end and return the metrics of the selected weights; with `options.resume` from the checkpoint on.
 
-    On Ctrl-C and on divergence the run folder keeps the weights selected so far, the log and (on divergence) the plots.
+    However it ends, the run folder keeps the last checkpoint, the weights selected so far and the log; on divergence it
+    gets the plots.
 
     Raises:
-        CompileError: no recipe, no such data, weights that do not fit, a loss or gradient that is not finite (E0609).
+        CompileError: no recipe, no such data, weights that do not fit, a loss or gradient that is not finite (E0609), a
+            run that cannot be gone on with (E0611), another training in the folder (E0612), no way to write (E0613).
+        StoppedError: the process was asked to end, and what was reached is saved.
     """
-    began = time.perf_counter()
     recipe = require_recipe(compiled, options.source)
-    start = options.weights or _weights_of(compiled, options)
     parts = load_parts(compiled, options.source, options.data_dir)
-    folder = RunFolder(options.folder)
-    module = cast(TrainableModule, load_module(compiled.text, folder.path))
-    run = _Run(
-        module=module,
-        folder=folder,
-        place=recipe.span,
-        report=report,
-        epochs=options.epochs or module.EPOCHS,
-        batch=options.batch or module.BATCH,
-        seed=module.SEED if options.seed is None else options.seed,
-    )
-    state, told = run.state_from(start, parts, whole=options.weights is not None) if start else (None, "")
-    folder.start()
-    plan = run.plan(parts)
-    _write_config(folder, plan, options, run, start)
-    report.start(plan)
-    if told:
-        report.note(told)
+    check_room_to_train(compiled.network, recipe, parts, options.batch)
     try:
-        run.fit(parts, state)
-    except CompileError:
-        if options.plots:
-            _draw(folder, run.history, {})
-        raise
+        with sole_training(options.folder):
+            return _train(compiled, parts, options, report)
+    except OSError as error:
+        raise _cannot_write(error, options) from error
+
+
+def _train(compiled: Compiled, parts: Mapping[str, Fields], options: TrainOptions, report: Reporter) -> TrainResult:
+    folder = RunFolder(options.folder)
+    about = _saved(folder) if options.resume else None
+    weights = options.weights or (_weights_of(compiled, options) if about is None else None)
+    identity = _identity(compiled, parts, options, weights)
+    if about is not None:
+        _check_same(about.identity, identity, compiled, options)
+        if about.epoch == identity.epochs and folder.result.exists():
+            report.note(f"this run is finished: its {about.epoch} epochs are done")
+            return _finished(folder)
+        identity = replace(identity, start=about.identity.start)
+    module = cast(TrainableModule, load_module(compiled.text, folder.path))
+    run = TrainingRun(compiled, module, parts, identity, options, report)
+    with deferred_stop(report.note) as stop:
+        told = [run.begin(weights) if about is None else run.go_on(about)]
+        plan = run.plan()
+        _write_config(folder, plan, options, identity, module.MODEL_HASH)
+        report.start(plan)
+        if about is not None:
+            told.append(identity.version_note(about.identity))
+        elif options.resume:
+            told.append("nothing was saved yet: starts from the beginning")
+        for note in filter(None, told):
+            report.note(note)
+        try:
+            run.fit(stop)
+        except CompileError:
+            if options.plots:
+                _draw(folder, run.history, {})
+            raise
     report.stage("evaluating")
-    val = run.evaluate(parts, "val")
-    test = run.evaluate(parts, "test")
-    selected = run.selected
+    val = run.evaluate("val")
+    test = run.evaluate("test")
     result = TrainResult(
-        train=selected.train,
+        train=run.selected.train,
         val=val,
         test=test,
-        epochs=run.epochs,
-        epoch=selected.epoch,
-        seconds=time.perf_counter() - began,
+        epochs=identity.epochs,
+        epoch=run.selected.epoch,
+        seconds=run.seconds,
         weights=folder.weights,
         folder=folder.path,
     )
-    folder.write_json(folder.result, result.as_json())
     if options.plots:
         report.stage("drawing")
         _draw(folder, run.history, test or val)
+    folder.write_json(folder.result, result.as_json())
     return result
 
 
-@dataclass(slots=True)
-class _EpochClock:
-    """When the running epoch began and when its last update was done."""
+def _saved(folder: RunFolder) -> About | None:
+    """Return what the checkpoint of a folder says, None where a run has saved nothing yet.
 
-    began: float = field(default_factory=time.perf_counter)
-    trained: float | None = None
-    updates: int = 0
-
-
-class _Run:
-    """The loop over `fit`: `history` has every finished epoch, `selected` the one whose weights are kept."""
-
-    def __init__(
-        self,
-        module: TrainableModule,
-        folder: RunFolder,
-        place: Span,
-        report: Reporter,
-        epochs: int,
-        batch: int,
-        seed: int,
-    ) -> None:
-        self.module, self.folder, self.place, self.report = module, folder, place, report
-        self.epochs, self.batch, self.seed = epochs, batch, seed
-        self.history: list[EpochRecord] = []
-        self._kept: tuple[EpochRecord, Any, Any] | None = None
-
-    @property
-    def selected(self) -> EpochRecord:
-        assert self._kept is not None, "fit yielded no epoch"
-        return self._kept[0]
-
-    def plan(self, parts: Mapping[str, Fields]) -> RunPlan:
-        import jax
-
-        shapes = jax.tree.leaves(jax.eval_shape(self.module.init_params, jax.random.key(0)))
-        return RunPlan(
-            model=self.module.MODEL,
-            recipe=self.module.RECIPE,
-            epochs=self.epochs,
-            samples={name: sample_count(fields) for name, fields in parts.items()},
-            parameters=sum(leaf.size for leaf in shapes),
-            device=str(jax.devices()[0].device_kind),
-            folder=self.folder.path,
+    Raises:
+        CompileError: E0611 for a folder that has results and no checkpoint: going on would lose them.
+    """
+    if folder.checkpoint.exists():
+        return read_about(folder.checkpoint)
+    results = [file for file in (folder.weights, folder.result) if file.exists()]
+    if results:
+        raise fail(
+            Code.CANNOT_RESUME,
+            whole_file(folder.checkpoint),
+            f"there is no checkpoint to go on from, and {results[0].name} of an earlier training lies there",
+            help="leave out `--resume` to train anew, which replaces it, or give another folder by `--out FOLDER`",
         )
+    return None
 
-    def state_from(self, weights: Path, parts: Mapping[str, Fields], whole: bool) -> tuple[Any, str]:
-        """Return a training state before its first epoch with saved weights and a fresh optimiser, and words about it.
 
-        Without `whole`, only parameters that match by name and shape are taken.
-        """
-        import jax
+def _identity(compiled: Compiled, parts: Mapping[str, Fields], options: TrainOptions, weights: Path | None) -> Identity:
+    import jax
 
-        updates = -(-sample_count(parts["train"]) // self.batch)
-        fresh = self.module.init_train_state(self.seed, updates, self.epochs)
-        left: tuple[str, ...] = ()
-        if whole:
-            params, buffers = load_weights(weights, self.module)
-        else:
-            params, buffers, left = load_matching(weights, self.module, fresh.params, fresh.buffers)
-        params, buffers = jax.tree.map(jax.numpy.asarray, (params, buffers))
-        optimizer_state = self.module.optimizer(updates, self.epochs).init(params)
-        told = f"starts from {weights}" + (f"; fresh: {', '.join(left)}" if left else "")
-        return fresh._replace(params=params, buffers=buffers, opt_state=optimizer_state), told
+    recipe = require_recipe(compiled, options.source)
+    return Identity(
+        recipe=recipe.name,
+        source=recipe.span.source.text,
+        overrides=dict(options.overrides),
+        epochs=options.epochs or recipe.epochs,
+        batch=options.batch or recipe.batch,
+        seed=recipe.seed if options.seed is None else options.seed,
+        start=None if weights is None else str(weights),
+        data=data_digests(parts),
+        emitted=digest(compiled.text),
+        versions={
+            "snnc": snnc.__version__,
+            "python": platform.python_version(),
+            "jax": jax.__version__,
+            "optax": version("optax"),
+            "numpy": np.__version__,
+            "device": str(jax.devices()[0].device_kind),
+        },
+        stretches=_stretches(recipe.optimizer),
+    )
 
-    def fit(self, parts: Mapping[str, Fields], state: Any) -> None:
-        """Run all epochs; after each one the log and, if it was selected, the weights are on disk."""
-        samples = sample_count(parts["train"])
-        watch = FiniteWatch(self.place)
-        clock = _EpochClock()
 
-        def on_batch(samples_done: int, metrics: Mapping[str, Any]) -> None:
-            clock.updates += 1
-            watch.add(len(self.history) + 1, clock.updates, metrics)
-            if samples_done >= samples:
-                watch.check()  # waits for the last update, so that the rate below is that of finished work
-                clock.trained = time.perf_counter()
-            self.report.update(samples_done, metrics)
+def _stretches(optimizer: model.Optimizer) -> bool:
+    """Whether more epochs leave the learning rates of the first ones as they are."""
+    rates = (optimizer.lr, *(group.lr for group in optimizer.groups))
+    return not any(isinstance(rate, model.Call) and rate.name in OF_ALL_EPOCHS for rate in rates)
 
-        epochs = self.module.fit(
-            parts, epochs=self.epochs, batch=self.batch, seed=self.seed, state=state, on_batch=on_batch
-        )
-        for epoch in epochs:
-            watch.check()
-            check_epoch(self.place, epoch.epoch, epoch.train)
-            self._finish_epoch(epoch, clock, samples)
-            clock = _EpochClock()
 
-    def _finish_epoch(self, epoch: Epoch, clock: _EpochClock, samples: int) -> None:
-        now = time.perf_counter()
-        trained = clock.trained or now
-        selected = epoch.improved or self.module.SELECT is None
-        record = EpochRecord(
-            epoch=epoch.epoch,
-            seconds=now - clock.began,
-            samples_per_s=samples / max(trained - clock.began, 1e-9),
-            train=dict(epoch.train),
-            val=dict(epoch.val),
-            selected=selected,
-        )
-        self.history.append(record)
-        self.folder.log(asdict(record))
-        if selected or self._kept is None:
-            # Copies: without selection these are the arrays of the training state, which the next update donates.
-            self._kept = (record, *map(_on_host, (epoch.selected_params, epoch.selected_buffers)))
-            self.save()
-        self.report.epoch(record)
+def _check_same(then: Identity, now: Identity, compiled: Compiled, options: TrainOptions) -> None:
+    """Raise E0611 with every difference between what a run was started with and what it would go on with."""
+    found = differences(then, now)
+    if not found:
+        return
+    recipe = require_recipe(compiled, options.source)
+    changed, note = first_changed_line(then.source, now.source), ""
+    span = recipe.span
+    if changed is not None:
+        number, old, _ = changed
+        span, note = _line_span(recipe.span, number), f"was `{old.strip()}`" if old.strip() else "is new"
+    raise CompileError(
+        [
+            Diagnostic(
+                Code.CANNOT_RESUME,
+                span,
+                f"`{options.folder}` was started otherwise: {'; '.join(found)}",
+                "give what it was started with; or leave out `--resume` to train anew in its place, or with `--out FOLDER` "
+                "elsewhere",
+                note,
+            )
+        ]
+    )
 
-    def save(self) -> None:
-        assert self._kept is not None
-        record, params, buffers = self._kept
-        about = {"recipe": self.module.RECIPE, "epoch": str(record.epoch), "snnc": snnc.__version__}
-        save_weights(self.folder.weights, self.module, params, buffers, about)
 
-    def evaluate(self, parts: Mapping[str, Fields], part: str) -> dict[str, Any]:
-        """Return the metrics of the kept weights on one split, {} where the data set has none."""
-        if part not in parts:
-            return {}
-        assert self._kept is not None
-        _, params, buffers = self._kept
-        return self.module.evaluate(params, buffers, parts[part], batch=self.batch, seed=self.seed)
+def _line_span(inside: Span, number: int) -> Span:
+    """Return a line of the file that `inside` lies in; the last line where the file has become shorter."""
+    lines = inside.source.text.split("\n")
+    number = min(number, len(lines))
+    start = sum(len(line) + 1 for line in lines[: number - 1])
+    text = lines[number - 1]
+    return Span(inside.source, start + len(text) - len(text.lstrip()), start + len(text.rstrip()))
+
+
+def _finished(folder: RunFolder) -> TrainResult:
+    """Return the result of a run that has ended; E0611 if its file cannot be read."""
+    try:
+        record = json.loads(folder.result.read_text(encoding="utf-8"))
+        names = ("train", "val", "test", "epochs", "epoch", "seconds")
+        return TrainResult(**{name: record[name] for name in names}, weights=folder.weights, folder=folder.path)
+    except (ValueError, KeyError, TypeError) as error:
+        raise damaged(folder.result, str(error)) from error
 
 
 def _weights_of(compiled: Compiled, options: TrainOptions) -> Path | None:
@@ -224,38 +218,33 @@ def _weights_of(compiled: Compiled, options: TrainOptions) -> Path | None:
     return weights
 
 
-def _on_host(values: Any) -> Any:
-    return type(values)(*(np.array(value) for value in values))
+def _cannot_write(error: OSError, options: TrainOptions) -> CompileError:
+    path = Path(str(error.filename)) if error.filename else options.folder
+    reason = (error.strerror or str(error)).lower()
+    help = "change its permissions, or give another folder by `--out FOLDER`"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        help = f"free some space, then go on with `{options.command} --resume`"
+    return fail(Code.CANNOT_WRITE, whole_file(path), f"cannot write `{path.name}` of this run: {reason}", help=help)
 
 
-def _write_config(folder: RunFolder, plan: RunPlan, options: TrainOptions, run: _Run, start: Path | None) -> None:
+def _write_config(folder: RunFolder, plan: RunPlan, options: TrainOptions, identity: Identity, model_hash: str) -> None:
     """Keep what is needed to run again: the settings, the versions, the device, and the text beside them."""
-    import platform
-    from importlib.metadata import version
-
-    import jax
-
     write_atomically(folder.path / options.source.name, options.source.read_bytes())
-    record = {
+    versions = {name: text for name, text in identity.versions.items() if name != "device"}
+    record: dict[str, Any] = {
         "source": str(options.source),
         "model": plan.model,
         "recipe": plan.recipe,
-        "model_hash": run.module.MODEL_HASH,
-        "overrides": dict(options.overrides),
-        "epochs": run.epochs,
-        "batch": run.batch,
-        "seed": run.seed,
-        "start": start,
+        "model_hash": model_hash,
+        "overrides": identity.overrides,
+        "epochs": identity.epochs,
+        "batch": identity.batch,
+        "seed": identity.seed,
+        "start": identity.start,
         "samples": plan.samples,
         "parameters": plan.parameters,
         "device": plan.device,
-        "versions": {
-            "snnc": snnc.__version__,
-            "python": platform.python_version(),
-            "jax": jax.__version__,
-            "optax": version("optax"),
-            "numpy": np.__version__,
-        },
+        "versions": versions,
     }
     folder.write_json(folder.config, record)
 

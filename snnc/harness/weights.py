@@ -12,6 +12,7 @@ from snnc.harness.emitted import ModelModule
 from snnc.harness.files import whole_file, write_atomically
 
 BUFFER_PREFIX = "buffers."
+IN_CHECKPOINT = "weights/"  # stands before the names of weights in a checkpoint, which holds more than weights
 
 
 def save_weights(
@@ -20,7 +21,7 @@ def save_weights(
     """Write `params` (raw space) and `buffers` to `path`, atomically; `metadata` joins the model's hash and name."""
     from safetensors.numpy import save
 
-    tensors = {name: np.asarray(value, order="C") for name, value in _tensors(module, params, buffers).items()}
+    tensors = {name: np.asarray(value, order="C") for name, value in named_tensors(module, params, buffers).items()}
     about = {"model_hash": module.MODEL_HASH, "model": module.MODEL, **(metadata or {})}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, save(tensors, metadata=about))
@@ -37,13 +38,13 @@ def load_weights(path: Path, module: ModelModule) -> tuple[Any, Any]:
     import jax
 
     key = jax.random.key(0)
-    expected = _tensors(module, jax.eval_shape(module.init_params, key), jax.eval_shape(module.init_buffers, key))
-    differences = _differences(expected, tensors)
+    expected = named_tensors(module, jax.eval_shape(module.init_params, key), jax.eval_shape(module.init_buffers, key))
+    differences = tensor_differences(expected, tensors)
     if metadata.get("model_hash") != module.MODEL_HASH:
         differences.insert(0, _hash_difference(module, metadata))
     if differences:
         raise _mismatch(path, f"these weights do not fit `{module.MODEL}`: {'; '.join(differences)}")
-    return _records(module, tensors)
+    return records_of(module, tensors)
 
 
 def load_matching(path: Path, module: ModelModule, params: Any, buffers: Any) -> tuple[Any, Any, tuple[str, ...]]:
@@ -55,7 +56,7 @@ def load_matching(path: Path, module: ModelModule, params: Any, buffers: Any) ->
         CompileError: E0608 if the file is no safetensors file, or nothing in it matches.
     """
     found, metadata = _read(path)
-    expected = _tensors(module, params, buffers)
+    expected = named_tensors(module, params, buffers)
     fresh = tuple(
         name
         for name, want in expected.items()
@@ -65,16 +66,16 @@ def load_matching(path: Path, module: ModelModule, params: Any, buffers: Any) ->
         of = metadata.get("model", "?")
         raise _mismatch(path, f"these weights of `{of}` have no name and shape in common with `{module.MODEL}`")
     taken = {name: value if name in fresh else found[name] for name, value in expected.items()}
-    return *_records(module, taken), fresh
+    return *records_of(module, taken), fresh
 
 
-def _tensors(module: ModelModule, params: Any, buffers: Any) -> dict[str, Any]:
+def named_tensors(module: ModelModule, params: Any, buffers: Any) -> dict[str, Any]:
     """Return the values by their names in a file."""
     named = dict(zip(module.PARAM_NAMES, params, strict=True))
     return named | {BUFFER_PREFIX + name: value for name, value in zip(module.BUFFER_NAMES, buffers, strict=True)}
 
 
-def _records(module: ModelModule, tensors: dict[str, Any]) -> tuple[Any, Any]:
+def records_of(module: ModelModule, tensors: dict[str, Any]) -> tuple[Any, Any]:
     params = module.Params(*(tensors[name] for name in module.PARAM_NAMES))
     return params, module.Buffers(*(tensors[BUFFER_PREFIX + name] for name in module.BUFFER_NAMES))
 
@@ -84,12 +85,20 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
     try:
         with safe_open(path, framework="np") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
     except (SafetensorError, OSError, ValueError) as error:
         raise _mismatch(path, f"cannot read weights: {error}") from error
+    if any(name.startswith(IN_CHECKPOINT) for name in tensors):
+        length = len(IN_CHECKPOINT)
+        tensors = {name[length:]: value for name, value in tensors.items() if name.startswith(IN_CHECKPOINT)}
+    lost = [f"`{name}`" for name, value in tensors.items() if value.dtype.kind == "f" and not np.isfinite(value).all()]
+    if lost:
+        raise _mismatch(path, f"these weights are not finite: {', '.join(lost)} has NaN or infinite values")
+    return tensors, metadata
 
 
-def _differences(expected: dict[str, Any], found: dict[str, np.ndarray]) -> list[str]:
+def tensor_differences(expected: dict[str, Any], found: dict[str, np.ndarray]) -> list[str]:
     out = [f"`{name}` is missing" for name in expected if name not in found]
     out += [f"`{name}` is not in the model" for name in found if name not in expected]
     for name, want in expected.items():

@@ -41,14 +41,19 @@ def _bodies(network: model.Network, read: set[model.Signal]) -> tuple[tuple[str,
         body = lower_neuron(layer.neuron, layer.neuron.name, connected, extra)
         twin = next((b for b in seen if _same_code(b, body)), None)
         if twin is None:
-            used = {_folded(b.name) for b in seen}  # functions are named in lower case
+            used = {_folded(b.name) + suffix for b in seen for suffix in _SUFFIXES}  # functions are named in lower case
             name, k = body.name, 2
-            while _folded(name) in used:
+            while any(_folded(name) + suffix in used for suffix in _SUFFIXES):
                 name, k = f"{body.name}{k}", k + 1
             twin = lower_neuron(layer.neuron, name, connected, extra)
             seen.append(twin)
         bodies.append((layer.name, twin))
     return tuple(bodies)
+
+
+# What an emitted file calls by the name of a neuron type and one of these (templates/neuron.py.jinja, snnc/emit/names.py).
+_ROLES = ("", "state", "signals", "kept", "start", "step", "adjoint")
+_SUFFIXES = (*_ROLES, *(f"neuron{role}" for role in _ROLES))
 
 
 def _folded(name: str) -> str:

@@ -25,6 +25,7 @@ class Dense:
     bias_dimension: Dimension = ONE
     kind: str = "dense"
     memory: str = ""
+    keeps_input: bool = False
 
     def weights(self) -> tuple[Weight, ...]:
         w = Weight("w", (self.fan_in, self.size), self.init, self.dimension)
@@ -39,6 +40,13 @@ class Dense:
     def value(self, x: Any, weights: Mapping[str, Any]) -> Any:
         product = x @ weights["w"]
         return product + weights["b"] if self.bias else product
+
+    def transposed(self, d: str, x: str, weights: Mapping[str, str], shape: Shape) -> str:
+        return f"dense({d}, {weights['w']}.T)"
+
+    def gradients(self, d: str, x: str) -> tuple[tuple[str, str], ...]:
+        product = ("w", f"product_gradient({x}, {d})")
+        return (product, ("b", f"summed_to({d}, {{b}})")) if self.bias else (product,)
 
 
 def dense_shape(shape: Shape, size: int | None) -> Shape | None:

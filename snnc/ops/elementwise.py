@@ -21,6 +21,7 @@ class Bias:
     dimension: Dimension = ONE
     kind: str = "bias"
     memory: str = ""
+    keeps_input: bool = False
 
     def weights(self) -> tuple[Weight, ...]:
         return (Weight("b", (self.size,), self.init, self.dimension),)
@@ -31,6 +32,12 @@ class Bias:
     def value(self, x: Any, weights: Mapping[str, Any]) -> Any:
         return x + weights["b"]
 
+    def transposed(self, d: str, x: str, weights: Mapping[str, str], shape: Shape) -> str:
+        return d
+
+    def gradients(self, d: str, x: str) -> tuple[tuple[str, str], ...]:
+        return (("b", f"summed_to({d}, {{b}})"),)
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:
@@ -40,6 +47,7 @@ class Scale:
     dimension: Dimension = ONE
     kind: str = "scale"
     memory: str = ""
+    keeps_input: bool = False
 
     def weights(self) -> tuple[Weight, ...]:
         return ()
@@ -50,6 +58,12 @@ class Scale:
     def value(self, x: Any, weights: Mapping[str, Any]) -> Any:
         return self.factor * x
 
+    def transposed(self, d: str, x: str, weights: Mapping[str, str], shape: Shape) -> str:
+        return f"{self.factor!r} * {d}"
+
+    def gradients(self, d: str, x: str) -> tuple[tuple[str, str], ...]:
+        return ()
+
 
 @dataclass(frozen=True, slots=True)
 class Relu:
@@ -57,6 +71,7 @@ class Relu:
 
     kind: str = "relu"
     memory: str = ""
+    keeps_input: bool = True
 
     def weights(self) -> tuple[Weight, ...]:
         return ()
@@ -67,6 +82,12 @@ class Relu:
     def value(self, x: Any, weights: Mapping[str, Any]) -> Any:
         return np.maximum(x, 0)
 
+    def transposed(self, d: str, x: str, weights: Mapping[str, str], shape: Shape) -> str:
+        return f"jnp.where({x} > 0.0, {d}, 0.0)"
+
+    def gradients(self, d: str, x: str) -> tuple[tuple[str, str], ...]:
+        return ()
+
 
 @dataclass(frozen=True, slots=True)
 class Flatten:
@@ -76,6 +97,7 @@ class Flatten:
     size: int
     kind: str = "flatten"
     memory: str = ""
+    keeps_input: bool = False
 
     def weights(self) -> tuple[Weight, ...]:
         return ()
@@ -85,6 +107,12 @@ class Flatten:
 
     def value(self, x: Any, weights: Mapping[str, Any]) -> Any:
         return x.reshape(*x.shape[: x.ndim - self.rank], -1)
+
+    def transposed(self, d: str, x: str, weights: Mapping[str, str], shape: Shape) -> str:
+        return f"{d}.reshape(*{d}.shape[:-1], {', '.join(map(str, shape))})"
+
+    def gradients(self, d: str, x: str) -> tuple[tuple[str, str], ...]:
+        return ()
 
 
 def flatten_shape(shape: Shape) -> Shape:

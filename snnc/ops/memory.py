@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from snnc.ops.operation import Weight
+from snnc.ops.operation import Shape, Weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Delay:
     steps: int
     kind: str = "delay"
     memory: str = "delay"
+    keeps_input: bool = False
 
     def weights(self) -> tuple[Weight, ...]:
         return ()
@@ -28,6 +29,12 @@ class Delay:
 
     def value(self, x: Any, weights: Mapping[str, Any]) -> Any:
         raise AssertionError("a delay is computed by the interpreter")
+
+    def transposed(self, d: str, x: str, weights: Mapping[str, str], shape: Shape) -> str:
+        raise AssertionError("a delay is transposed by the schedule")
+
+    def gradients(self, d: str, x: str) -> tuple[tuple[str, str], ...]:
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,7 @@ class Dropout:
     rate: float
     kind: str = "dropout"
     memory: str = "dropout"
+    keeps_input: bool = False
 
     def weights(self) -> tuple[Weight, ...]:
         return ()
@@ -49,3 +57,9 @@ class Dropout:
 
     def value(self, x: Any, weights: Mapping[str, Any]) -> Any:
         return x * weights["mask"]
+
+    def transposed(self, d: str, x: str, weights: Mapping[str, str], shape: Shape) -> str:
+        return f"{d} * {weights['mask']}"
+
+    def gradients(self, d: str, x: str) -> tuple[tuple[str, str], ...]:
+        return ()

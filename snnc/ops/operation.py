@@ -54,3 +54,16 @@ class Operation(Protocol):
     def value(self, x: Any, weights: Mapping[str, Any]) -> Any:
         """The NumPy meaning on an array with any leading axes."""
         ...
+
+    def transposed(self, d: str, x: str, weights: Mapping[str, str], shape: Shape) -> str:
+        """The cotangent of the input `x` of trailing `shape`, from the cotangent `d` of the result."""
+        ...
+
+    def gradients(self, d: str, x: str) -> tuple[tuple[str, str], ...]:
+        """The gradient of each weight from whole sequences of cotangents `d` and inputs `x`."""
+        ...
+
+    @property
+    def keeps_input(self) -> bool:
+        """Whether `transposed` reads `x`."""
+        ...

@@ -31,7 +31,7 @@ def bind_arguments(
         if arg.name not in known:
             scope.findings.add(
                 Code.UNKNOWN_ARGUMENT, arg.span, f"{what} has no argument `{arg.name}`",
-                help=did_you_mean(arg.name, known),
+                help=did_you_mean(arg.name, known) or "it takes none",
             )  # fmt: skip
             ok = False
         elif arg.name in bound:

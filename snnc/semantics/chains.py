@@ -86,6 +86,7 @@ def _close(
             e.findings.add(
                 Code.UNKNOWN_NAME, target.span, f"unknown layer `{target.text}`",
                 help=did_you_mean(target.text, e.layers) or "declare it: `layer h = LIF[n]()`",
+                cause=f"{target.parts[0]} {e.scope.where}",
             )  # fmt: skip
         return None
     port = _port(e, layer, target)
@@ -117,9 +118,11 @@ def _port(e: Elaboration, layer: PendingLayer, target: nodes.Name) -> model.Port
     if not ports:
         message = f"`{layer.neuron.name}` has no port, so that nothing can flow into `{layer.name}`"
     elif needed:
-        message = f"`{layer.neuron.name}` has {len(needed)} ports without a default, and `{layer.name}` may mean each"
+        message = (
+            f"`{layer.name}` alone does not say which of the {len(needed)} ports of `{layer.neuron.name}` is meant"
+        )
     else:
-        message = f"all {len(ports)} ports of `{layer.neuron.name}` have a default, and `{layer.name}` may mean each"
+        message = f"`{layer.name}` alone does not say which of the {len(ports)} ports of `{layer.neuron.name}` is meant"
     e.findings.add(
         Code.AMBIGUOUS_PORT, target.span, message,
         help=f"name the port: {listed}" if ports else "a neuron receives through `event x` or `input I`",
@@ -143,7 +146,10 @@ def find_source(e: Elaboration, name: nodes.Name, *, quiet: bool = False) -> mod
             Code.UNKNOWN_NAME if signal is None else Code.NO_SIGNAL,
             name.span,
             f"unknown node `{name.text}`" if signal is None else signal,
-            help=did_you_mean(name.text, known) if signal is None else f"write {listed}",
+            help=(did_you_mean(name.text, known) or "declare it: `input x : real[n]` or `layer h = LIF[n]()`")
+            if signal is None
+            else f"write {listed}",
+            cause=f"{name.parts[0]} {e.scope.where}" if signal is None else "",
         )
     return None
 
@@ -163,7 +169,9 @@ def find_signal(e: Elaboration, parts: tuple[str, ...]) -> model.Signal | str | 
         if len(neuron.states) == 1:
             return model.Signal(layer.name, neuron.states[0].name)
         states = (
-            "no state" if not neuron.states else f"{len(neuron.states)} states, so that its name alone is no signal"
+            "no state"
+            if not neuron.states
+            else f"{len(neuron.states)} states: its name alone does not say which is meant"
         )
         return f"`{layer.name}` ({neuron.name}) does not spike and has {states}"
     if parts[1] not in neuron.signals or len(parts) > 3 or (len(parts) == 3 and parts[2] != "pre"):

@@ -13,6 +13,7 @@ from snnc.plan import Body
 from snnc.semantics.constants import constant
 from snnc.semantics.data_sets import resolve_data
 from snnc.semantics.expressions import resolve
+from snnc.semantics.footprint import refuse_giants
 from snnc.semantics.lints import check_maxima, check_silence, trained_by
 from snnc.semantics.modules import KIND_WORDS, Module, name_span
 from snnc.semantics.networks import resolve_network
@@ -164,7 +165,8 @@ def _check_train(
     if found is None or not isinstance(found[0], nodes.Network):
         findings.add(
             Code.UNKNOWN_NAME, item.network.span, f"unknown network `{item.network.text}`",
-            help=did_you_mean(item.network.text, [n for n, (i, _) in module.names.items() if isinstance(i, nodes.Network)]),
+            help=did_you_mean(item.network.text, [n for n, (i, _) in module.names.items() if isinstance(i, nodes.Network)])
+            or "this file has none: write `network NAME { … }`, or import one",
         )  # fmt: skip
         return
     known = networks.get(item.network.text)
@@ -196,6 +198,7 @@ def _check_unused(neuron: model.Neuron, body: Body, findings: Findings) -> None:
 
 def lint(network: model.Network, recipe: model.Recipe | None, findings: Findings) -> None:
     """Warn of what the numbers of a resolved model make doubtful."""
+    refuse_giants(network)
     for layer in network.layers:
         _check_steps(layer, network.dt, findings)
     if recipe is None:
@@ -294,5 +297,7 @@ def _scores(expr: Expr, outputs: dict[str, Expr]) -> set[str]:
             found.add(node.name)
         elif isinstance(node, Apply) and (node.fn.endswith("_over_time") or node.fn in ("count", "first_spike_time")):
             found.add(repr(node))
+        elif isinstance(node, Apply) and node.fn == "count_mse":
+            found.add(repr(Apply("count", node.args[:1])))
     folds = {name for name in found if not name.startswith("signal:")}
     return folds or found

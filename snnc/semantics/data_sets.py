@@ -10,6 +10,7 @@ from snnc.data.arguments import check_arguments
 from snnc.data.extern import EXTERN
 from snnc.data.sources import SOURCES
 from snnc.diagnostics import Code, CompileError, Findings, did_you_mean
+from snnc.limits import MAX_STEPS
 from snnc.ops.encoders import ENCODERS, TRANSFORMS
 from snnc.ops.options import Choice, Option
 from snnc.semantics.arguments import bind_arguments
@@ -23,9 +24,6 @@ from snnc.syntax import nodes
 NOT_YET = (
     "events", "shd", "ssc", "folder", "cue_accumulation", "reward_task", "xor", "bin", "window", "constant_current", "ucr",
 )  # fmt: skip
-
-
-MAX_STEPS = 10_000_000  # of a presentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +166,7 @@ def _options(call: nodes.Instance, options: tuple[Option | Choice, ...], scope: 
         if name not in {option.name for option in options}:
             scope.findings.add(
                 Code.UNKNOWN_ARGUMENT, arg.span, f"`{call.func.text}` has no argument `{name or arg.span.text}`",
-                help=did_you_mean(name or "", [option.name for option in options]),
+                help=did_you_mean(name or "", [option.name for option in options]) or "it takes none: leave the brackets empty",
             )  # fmt: skip
         elif name in given:
             scope.findings.add(Code.DUPLICATE_NAME, arg.span, f"`{name}` is given twice", help="keep one of the two")

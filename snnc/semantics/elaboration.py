@@ -14,8 +14,6 @@ from snnc.source import Span
 from snnc.syntax import nodes
 from snnc.units import ONE, Dimension
 
-MAX_UNITS = 200_000_000  # neurons of a layer, numbers of a weight
-
 
 @dataclass(slots=True)
 class PendingOp:
@@ -116,7 +114,9 @@ def report_unknown(e: Elaboration, name: nodes.Name, what: str) -> None:
     neurons = [n for n, (item, _) in e.home.names.items() if isinstance(item, nodes.Neuron)]
     known = neurons if what == "neuron" else [*neurons, *OPERATIONS]
     standard = {"LI", "CubaLI", "IF", "LIF", "PLIF", "ALIF", "CubaLIF"}
-    help_text = did_you_mean(name.text, known)
+    help_text = (
+        did_you_mean(name.text, known) or "import one, as by `import std.neurons (LIF)`, or write `neuron NAME { … }`"
+    )
     if name.text in standard and name.text not in known:
         help_text = f"add the line `import std.neurons ({name.text})`"
     e.findings.add(Code.UNKNOWN_NAME, name.span, f"unknown {what} `{name.text}`", help=help_text)

@@ -35,7 +35,7 @@ def choose_entry(module: Module, name: str | None) -> Entry:
             Code.UNKNOWN_NAME,
             whole,
             f"no recipe or network is called `{name}`",
-            help=did_you_mean(name, [*recipes, *networks]),
+            help=did_you_mean(name, [*recipes, *networks]) or "it has none: add `network NAME { … }`",
         )
     if len(recipes) == 1:
         return _of_recipe(module, recipes[0])

@@ -10,7 +10,9 @@ import math
 from snnc.diagnostics import Code, Label, did_you_mean, fail
 from snnc.expr import Apply, Expr, Num, apply, children, size
 from snnc.functions import CALLABLE, CONSTANTS, FUNCTIONS
+from snnc.limits import MAX_EXPRESSION, MAX_NESTING
 from snnc.semantics.arguments import bind_arguments
+from snnc.semantics.circles import draw_circle
 from snnc.semantics.modules import Module, name_span
 from snnc.semantics.quantities import declared_dimension, expect, number, unit_help
 from snnc.semantics.scope import ANY, POISON, Scope, Typed
@@ -22,8 +24,6 @@ from snnc.units import (
 )
 
 # The dimension of 0 and inf, which are the same in every unit.
-MAX_SIZE = 20_000  # nodes of one resolved expression, `let` and `fn` replaced
-MAX_NESTING = 150  # its levels; what follows walks it by recursion
 
 
 def resolve(expr: nodes.Expr, scope: Scope) -> Typed:
@@ -35,7 +35,7 @@ def resolve(expr: nodes.Expr, scope: Scope) -> Typed:
             Code.TOO_LARGE, expr.span, "definitions are nested too deeply here",
             help="write fewer of them in terms of each other",
         ) from None  # fmt: skip
-    if typed.dimension is not None and (size(typed.expr) > MAX_SIZE or depth(typed.expr) > MAX_NESTING):
+    if typed.dimension is not None and (size(typed.expr) > MAX_EXPRESSION or depth(typed.expr) > MAX_NESTING):
         scope.findings.add(
             Code.TOO_LARGE, expr.span, "this expression becomes too large when its `let`s are replaced",
             help="keep intermediate values in states, or simplify",
@@ -134,17 +134,28 @@ def _name(expr: nodes.Name, scope: Scope) -> Typed:
         return POISON
     known = [*scope.names, *CONSTANTS, *(n for n, (i, _) in scope.module.names.items() if isinstance(i, nodes.Const))]
     scope.findings.add(
-        Code.UNKNOWN_NAME, expr.span, f"unknown name `{expr.text}` {scope.where}", help=did_you_mean(expr.text, known)
-    )
+        Code.UNKNOWN_NAME, expr.span, f"unknown name `{expr.text}` {scope.where}", help=_declared(expr.text, known, scope),
+        cause=f"{expr.parts[0]} {scope.where}",
+    )  # fmt: skip
     return POISON
+
+
+def _declared(name: str, known: list[str], scope: Scope) -> str | None:
+    """Return what to do about an unknown name: the near one, or how a neuron declares it."""
+    guess = did_you_mean(name, known)
+    if guess and guess.startswith("known") and scope.where.startswith("in neuron") and "." not in name:
+        return f"declare it, as in `param {name} = …`; {guess}"
+    return guess
 
 
 def _report_circle(names: tuple[str, ...], home: Module, scope: Scope) -> None:
     """Report constants that are defined by each other, once, at the first of them."""
-    items = [item for name, item in home.own.items() if name in names]
-    listed = ", ".join(f"`{item.name}`" for item in items)
-    message = f"{listed} is defined by itself" if len(items) == 1 else f"{listed} are defined by each other"
-    scope.findings.add(Code.CYCLE, name_span(items[0]), message, help="give one of them a number")
+    first = min(range(len(names)), key=lambda k: home.own[names[k]].span.start)
+    circle = [(name, name_span(home.own[name])) for name in names[first:] + names[:first]]
+    listed = ", ".join(f"`{name}`" for name, _ in circle)
+    message = f"{listed} is defined by itself" if len(circle) == 1 else f"{listed} are defined by each other"
+    help = f"give {'it' if len(circle) == 1 else 'one of them'} a number\n{draw_circle(circle)}"
+    scope.findings.add(Code.CYCLE, circle[0][1], message, help=help)
 
 
 def _binary(expr: nodes.Binary, op: str, left: Typed, right: Typed, scope: Scope) -> Typed:
@@ -283,9 +294,12 @@ def _apply_function(expr: nodes.Call, name: str, rule: str, args: list[Typed], s
 def _inline(expr: nodes.Call, item: nodes.Function, home: Module, scope: Scope) -> Typed:
     """Replace a call of an author's function by its body."""
     if item.name in scope.inside:
+        circle = scope.inside[scope.inside.index(item.name) :]
+        drawn = draw_circle([(name, name_span(home.own[name])) for name in circle if name in home.own])
         scope.findings.add(
-            Code.CYCLE, expr.span, f"`{item.name}` calls itself", help="functions of the language do not recurse"
-        )
+            Code.CYCLE, expr.span, f"`{item.name}` calls itself",
+            help=f"a function is replaced by its body, and this one would never end: write it without the call\n{drawn}",
+        )  # fmt: skip
         return POISON
     bound = bind_arguments(expr, item.formals, scope, f"`{item.name}`")
     if bound is None:

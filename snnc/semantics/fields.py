@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from snnc import model
-from snnc.diagnostics import Code, Findings, did_you_mean
+from snnc.diagnostics import Code, Findings, Label, did_you_mean
 from snnc.ops.encoders import ENCODERS, TRANSFORMS
 from snnc.semantics.data_sets import plain_options
 from snnc.source import Span
@@ -91,6 +91,8 @@ def _check_input(
             node.span,
             f"`{node.name}` has shape {list(node.shape)}, but `{data.name}` gives {list(shape)}",
             help=f"write `input {node.name} : {node.kind}[{', '.join(map(str, shape))}]`",
+            note=str(list(node.shape)),
+            labels=(Label(data.span, str(list(shape))),),
         )
     if node.kind == "spikes" and kind == "real":
         findings.add(

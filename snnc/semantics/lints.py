@@ -139,6 +139,7 @@ def init_moments(init: Init, fan_in: int, fan_out: int) -> tuple[float, float]:
     return 0.0, 0.0
 
 
+@np.errstate(all="ignore")  # numbers that are far too large become infinite, and nothing is said of them
 def check_silence(plan: StepPlan, recipe: model.Recipe, findings: Findings) -> None:
     """Warn of each spiking layer that even a potential `SPREAD` deviations above its mean leaves below threshold."""
     if recipe.start is not None:
@@ -173,10 +174,9 @@ def _check_layer(
     std = np.sqrt(variance)
     reached = (mean + np.maximum(SPREAD * std, event)) / distance
     best = int(np.argmax(reached))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        chance = max(0.5 * math.erfc(z / math.sqrt(2)) for z in np.nan_to_num((distance - mean) / std, nan=np.inf))
+    chance = max(0.5 * math.erfc(z / math.sqrt(2)) for z in np.nan_to_num((distance - mean) / std, nan=np.inf))
     chances[layer.name] = max(chance, HIDDEN_RATE * plan.network.dt)
-    if reached[best] >= 1:
+    if not reached[best] < 1:  # also where numbers are so large that nothing can be said
         return
     lift = max(float(mean[best]), 0.0) + float(std[best])
     factor = float(distance[best]) / lift if lift > 0 else math.inf
@@ -235,7 +235,7 @@ def _drive(
         case _ if below is None:
             return None
         case Dense(fan_in, size, init):
-            mean, std = init_moments(init, fan_in, size)
+            mean, std = np.array(init_moments(init, fan_in, size))
             together = max(1.0, below.share * fan_in)
             through = _Drive(
                 mean=fan_in * mean * below.mean,
@@ -254,7 +254,7 @@ def _drive(
 
 
 def _offset(init: Init, size: int) -> _Drive:
-    mean, std = init_moments(init, size, size)
+    mean, std = np.array(init_moments(init, size, size))
     return _Drive(mean, std**2)
 
 

@@ -7,10 +7,12 @@ the module it was written in.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 from snnc.diagnostics import Code, Findings, Label, did_you_mean, fail
+from snnc.limits import MAX_IMPORT_DEPTH, MAX_IMPORTS
 from snnc.resources import resource_folder
 from snnc.source import Source, Span
 from snnc.syntax import nodes
@@ -75,43 +77,48 @@ def load_module(path: Path, shown: str | None = None) -> Module:
     Raises:
         CompileError: syntax errors, bad imports, names defined twice.
     """
-    source = read_source(path)
-    if shown is not None:
-        source = Source(shown, source.text)
-    return build_module(source, path.parent, root=path.parent)
+    return build_module(parse(read_source(path, shown)), path.parent, root=path.parent)
 
 
 def build_module(
-    source: Source,
+    file: nodes.File,
     folder: Path | None,
     *,
     root: Path | None,
     above: tuple[Source, ...] = (),
     loaded: dict[Path, Module] | None = None,
 ) -> Module:
-    """Build the module of a text already read; imports stay inside `root`, and each file of `loaded` is read once."""
+    """Build the module of a parsed file; imports stay inside `root`, and each file of `loaded` is read once."""
     loaded = {} if loaded is None else loaded
-    file = parse(source)
+    source = file.span.source
     module = Module(source, folder, file)
     findings = Findings()
     if all(s.path != "std/surrogates.snn" for s in (source, *above)):
         surrogates = standard_module("surrogates", (*above, source))
         module.names.update((name, (item, surrogates)) for name, item in surrogates.own.items())
-    for item in file.items:
-        if isinstance(item, nodes.Import):
-            _add_import(module, item, findings, root, (*above, source), loaded)
-    for item in file.items:
-        if not isinstance(item, nodes.Import):
-            _define(module, item, findings)
+    imports = [item for item in file.items if isinstance(item, nodes.Import)]
+    if len(imports) > MAX_IMPORTS:
+        message = f"this file has {len(imports):,} imports, and at most {MAX_IMPORTS} are read"
+        raise fail(Code.TOO_LARGE, imports[MAX_IMPORTS].span, message, help="collect what belongs together in one file")
+    for item in imports:
+        _add_import(module, item, findings, root, (*above, source), loaded)
+    for definition in file.items:
+        if not isinstance(definition, nodes.Import):
+            _define(module, definition, findings)
     findings.stop_on_errors()
     return module
 
 
 def standard_module(name: str, above: tuple[Source, ...] = ()) -> Module:
     """Return module `std.NAME` of the standard library."""
+    return build_module(_parse_standard(name), None, root=None, above=above)
+
+
+@cache
+def _parse_standard(name: str) -> nodes.File:
+    """Return the nodes of `std.NAME`, which most files import directly and through each other."""
     path = resource_folder("models") / "std" / f"{name}.snn"
-    source = Source(f"std/{name}.snn", path.read_text(encoding="utf-8"))
-    return build_module(source, None, root=None, above=above)
+    return parse(Source(f"std/{name}.snn", path.read_text(encoding="utf-8")))
 
 
 def _define(module: Module, item: Definition, findings: Findings) -> None:
@@ -161,7 +168,7 @@ def _add_import(
                 Code.UNKNOWN_NAME,
                 name.span,
                 f"`{other.source.path}` has no `{name.text}`",
-                help=did_you_mean(name.text, other.own),
+                help=did_you_mean(name.text, other.own) or "it defines nothing",
             )
         elif name.text in module.names and name.text in {n for i in _earlier(module, item) for n in i}:
             findings.add(
@@ -208,7 +215,16 @@ def _load_import(
     if "\0" in text:
         findings.add(Code.BAD_IMPORT, item.module.span, "this is no path", help='as in `import "./cells.snn" as cells`')
         return None
-    path = (module.folder / text).resolve()
+    try:
+        path = (module.folder / text).resolve()
+        is_file = path.is_file()
+    except (OSError, RuntimeError) as error:  # too long, or links in a circle
+        reason = (getattr(error, "strerror", None) or "its links lead in a circle").lower()
+        findings.add(
+            Code.BAD_IMPORT, item.module.span, f"cannot read this file: {reason}",
+            help="the path is taken from the folder of this file",
+        )  # fmt: skip
+        return None
     if Path(text).is_absolute() or not path.is_relative_to(root.resolve()):
         findings.add(
             Code.BAD_IMPORT,
@@ -217,18 +233,30 @@ def _load_import(
             help="copy the imported file beside this one and import it by a relative path",
         )
         return None
-    if any(Path(s.path).resolve() == path for s in above) or len(above) > 20:
+    if any(Path(s.path).resolve() == path for s in above):
         findings.add(
             Code.BAD_IMPORT, item.module.span, "these files import each other in a circle",
             help="move what both need into a third file",
         )  # fmt: skip
         return None
-    if not path.is_file():
+    if len(above) > MAX_IMPORT_DEPTH or len(loaded) >= MAX_IMPORTS:
         raise fail(
-            Code.BAD_IMPORT, item.module.span, f"cannot read `{text}`",
+            Code.TOO_LARGE, item.module.span,
+            f"at most {MAX_IMPORTS} files are imported, and {MAX_IMPORT_DEPTH} by one another in a row",
+            help="collect what belongs together in one file",
+        )  # fmt: skip
+    if not is_file:
+        raise fail(
+            Code.BAD_IMPORT, item.module.span, f"cannot read `{text}`: {_why_unreadable(path)}",
             help="the path is taken from the folder of this file",
         )  # fmt: skip
     if path not in loaded:
-        source = Source(str(Path(module.source.path).parent / text), read_source(path).text)
-        loaded[path] = build_module(source, path.parent, root=root, above=above, loaded=loaded)
+        source = read_source(path, str(Path(module.source.path).parent / text))
+        loaded[path] = build_module(parse(source), path.parent, root=root, above=above, loaded=loaded)
     return loaded[path]
+
+
+def _why_unreadable(path: Path) -> str:
+    if path.is_dir():
+        return "it is a folder"
+    return "it is a pipe or a device" if path.exists() else "there is no such file"

@@ -8,10 +8,11 @@ from dataclasses import replace
 from snnc import model
 from snnc.diagnostics import Code, Findings, Label, did_you_mean, fail
 from snnc.expr import Num, Var
+from snnc.limits import MAX_PARTS, MAX_UNITS
 from snnc.ops.operation import Shape
 from snnc.semantics.chains import read_chain
 from snnc.semantics.constants import constant
-from snnc.semantics.elaboration import MAX_UNITS, Elaboration, PendingLayer, PendingOp, find_neuron, report_unknown
+from snnc.semantics.elaboration import Elaboration, PendingLayer, PendingOp, find_neuron, report_unknown
 from snnc.semantics.expressions import resolve, resolve_as
 from snnc.semantics.modules import Module, name_span
 from snnc.semantics.neurons import resolve_neuron
@@ -25,7 +26,6 @@ from snnc.syntax import nodes
 from snnc.units import DIMENSIONS, ONE, TIME
 
 MIN_DT = 1e-9  # ms
-MAX_PARTS = 3000  # names in chains, layers, inputs, outputs
 
 
 def elaborate(item: nodes.Network, home: Module, findings: Findings) -> model.Network:

@@ -61,8 +61,9 @@ class Builder:
             if state.name == name:
                 return state
         self.findings.add(
-            Code.UNKNOWN_NAME, span, f"{what} `{name}`, which is no state",
+            Code.UNKNOWN_NAME, span, f"{what} `{name}`, but there is no state `{name}`",
             help=did_you_mean(name, [s.name for s in self.states]) or f"declare it: `state {name} = 0`",
+            cause=f"{name} {self.where}",
         )  # fmt: skip
         return None
 
@@ -78,9 +79,11 @@ def read_block(
         if state is None:
             continue
         wanted = None if state.name in builder.unknown else state.dimension
+        where = f"the value of `{state.name}` in {what}"
         if assign.op in ("*=", "/="):
-            wanted = ONE
-        expect(typed, wanted, assign.value.span, builder.findings, f"what {what} gives `{state.name}`")
+            wanted, where = ONE, f"the factor of `{assign.op}`"
+        target = Span(assign.span.source, assign.span.start, assign.span.start + len(assign.name))
+        expect(typed, wanted, assign.value.span, builder.findings, where, target)
         value = typed.expr
         if assign.op != "=":
             value = apply(assign.op[0], Var(assign.name), value, span=assign.span)

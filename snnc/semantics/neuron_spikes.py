@@ -98,7 +98,8 @@ def read_refractory(
             if name not in {port.name for port in builder.ports}:
                 builder.findings.add(
                     Code.UNKNOWN_NAME, clause.span, f"`block` names `{name}`, which is no port",
-                    help=did_you_mean(name, [port.name for port in builder.ports]),
+                    help=did_you_mean(name, [port.name for port in builder.ports]) or f"declare it: `event {name}`",
+                    cause=f"{name} {builder.where}",
                 )  # fmt: skip
     if "refractory" in overrides:
         period = resolve_as(overrides["refractory"].value, TIME, use, "a refractory period")

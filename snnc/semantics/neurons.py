@@ -11,6 +11,7 @@ from dataclasses import replace
 from snnc import model
 from snnc.diagnostics import Code, Findings, Label, did_you_mean, fail
 from snnc.expr import Apply, Expr, Num, Var, apply, substitute, variables
+from snnc.limits import MAX_CLAUSES
 from snnc.semantics.constants import constant
 from snnc.semantics.expressions import resolve
 from snnc.semantics.modules import Module, name_span
@@ -25,7 +26,6 @@ from snnc.syntax import nodes
 from snnc.units import ONE, TIME
 
 # Arguments of an instance that replace a clause and no parameter.
-MAX_CLAUSES = 500
 
 
 def resolve_neuron(
@@ -124,7 +124,7 @@ def _check_arguments(item: nodes.Neuron, args: tuple[nodes.Arg, ...], findings: 
         elif arg.name not in known and arg.name not in CLAUSE_ARGUMENTS:
             findings.add(
                 Code.UNKNOWN_ARGUMENT, arg.span, f"`{item.name}` has no parameter `{arg.name}`",
-                help=did_you_mean(arg.name, known),
+                help=did_you_mean(arg.name, known) or f"it has none: write `{item.name}()`",
             )  # fmt: skip
         elif arg.name in seen:
             findings.add(Code.DUPLICATE_NAME, arg.span, f"`{arg.name}` is given twice", help="keep one of the two")
@@ -209,14 +209,20 @@ def _read_lets(builder: Builder) -> None:
             builder.names[clause.name] = resolve(clause.value, builder.scope({"spike": Typed(Var(BEFORE), ONE)}))
 
 
+def _prime(clause: nodes.Ode) -> Span:
+    """Return the span of `v'`."""
+    return Span(clause.span.source, clause.span.start, clause.span.start + len(clause.name) + 1)
+
+
 def _equations(builder: Builder) -> tuple[tuple[model.Update, ...], tuple[model.Update, ...]]:
     equations: list[model.Update] = []
     step: list[model.Update] = []
     for clause in builder.item.body:
-        if isinstance(clause, nodes.Ode):
-            prime = Span(clause.span.source, clause.span.start, clause.span.start + len(clause.name) + 1)
-            if builder.state(clause.name, prime, "this is the derivative of") is None:
-                builder.names.setdefault(clause.name, POISON)  # its uses are no further errors
+        if (
+            isinstance(clause, nodes.Ode)
+            and builder.state(clause.name, _prime(clause), "this is the derivative of") is None
+        ):
+            builder.names.setdefault(clause.name, POISON)  # its uses are no further errors
     scope = builder.scope({"spike": Typed(Var(BEFORE), ONE)})
     for clause in builder.item.body:
         if isinstance(clause, nodes.Ode):
@@ -225,7 +231,8 @@ def _equations(builder: Builder) -> tuple[tuple[model.Update, ...], tuple[model.
             if state is None:
                 continue
             rate = None if state.name in builder.unknown else state.dimension / TIME
-            expect(typed, rate, clause.value.span, builder.findings, f"the derivative of `{state.name}`")
+            what = f"`{state.name}'`, the change of `{state.name}` in time,"
+            expect(typed, rate, clause.value.span, builder.findings, what, _prime(clause))
             if any(e.target == clause.name for e in equations):
                 builder.findings.add(
                     Code.DOUBLE_ASSIGNMENT, clause.span, f"`{clause.name}'` is given twice",
@@ -259,7 +266,9 @@ def _jumps(builder: Builder) -> tuple[tuple[model.Update, ...], tuple[model.Upda
             if port is None and clause.event in builder.spans:
                 what = "which is no port"
             else:
-                what = "which is not declared" if port is None else "which is an `input`, and a jump needs an `event`"
+                what = (
+                    "and there is no such port" if port is None else "which is an `input`, and a jump needs an `event`"
+                )
             events = [p.name for p in builder.ports if p.kind == "event"]
             known = None if port is not None or clause.event in builder.spans else did_you_mean(clause.event, events)
             builder.findings.add(

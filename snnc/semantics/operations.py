@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from snnc.diagnostics import Code, did_you_mean
+from snnc.limits import MAX_COUNT, MAX_DELAY
 from snnc.ops.dense import Dense, dense_shape
 from snnc.ops.elementwise import Bias, Flatten, Relu, Scale, flatten_shape
 from snnc.ops.initialisers import INITIALISERS
@@ -25,9 +26,6 @@ NOT_YET = (
     "conv", "depthwise", "avg_pool", "sum_pool", "max_pool", "upsample", "norm", "embedding", "sparse", "one_to_one",
     "inhibit", "qcfs", "concat", "iand", "and", "attention", "repeat",
 )  # fmt: skip
-
-
-MAX_DELAY = 1_000_000  # steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ def bind(instance: nodes.Instance, spec: OpSpec, scope: Scope) -> dict[str, node
         if arg.name not in spec.arguments:
             scope.findings.add(
                 Code.UNKNOWN_ARGUMENT, arg.span, f"`{spec.name}` has no argument `{arg.name}`",
-                help=did_you_mean(arg.name, spec.arguments),
+                help=did_you_mean(arg.name, spec.arguments) or f"it takes none: write `{spec.name}()`",
             )  # fmt: skip
         elif arg.name in bound:
             scope.findings.add(
@@ -104,7 +102,7 @@ def _extra_help(spec: OpSpec, positional: list[nodes.Arg]) -> str:
     return f"name the others: {others}" if others else "take it out"
 
 
-def whole(node: nodes.Expr, scope: Scope, what: str, low: int = 1, high: int = 100_000_000) -> int | None:
+def whole(node: nodes.Expr, scope: Scope, what: str, low: int = 1, high: int = MAX_COUNT) -> int | None:
     """Evaluate a whole number between `low` and `high`."""
     typed = resolve(node, scope)
     if typed.dimension is None:
@@ -121,7 +119,7 @@ def whole(node: nodes.Expr, scope: Scope, what: str, low: int = 1, high: int = 1
     if value > high:
         scope.findings.add(
             Code.TOO_BIG, node.span, f"{what} is {value:.3g}, and more than {high:.3g} cannot be held",
-            help="is this the number that was meant? split the model over several layers if so",
+            help="is this the number that was meant?",
         )  # fmt: skip
         return None
     return int(value)

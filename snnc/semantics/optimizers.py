@@ -75,7 +75,7 @@ def _arguments(call: nodes.Call, known: tuple[str, ...], scope: Scope) -> dict[s
         if name not in known:
             scope.findings.add(
                 Code.UNKNOWN_ARGUMENT, arg.span, f"`{call.func.text}` has no argument `{name}`",
-                help=did_you_mean(name, known),
+                help=did_you_mean(name, known) or "it takes none",
             )  # fmt: skip
         elif name in given:
             scope.findings.add(Code.DUPLICATE_NAME, arg.span, f"`{name}` is given twice", help="keep one of the two")

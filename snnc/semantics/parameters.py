@@ -9,6 +9,7 @@ from snnc import model
 from snnc.diagnostics import Code, Findings, Label, did_you_mean, fail
 from snnc.expr import Expr, Num, Var, variables
 from snnc.semantics.arguments import bind_arguments
+from snnc.semantics.circles import draw_circle
 from snnc.semantics.constants import constant
 from snnc.semantics.expressions import resolve, resolve_as
 from snnc.semantics.modules import Module, name_span
@@ -76,9 +77,10 @@ class _Params:
             return self.done[name]
         clause = self.clauses[name]
         if name in self.open:
-            self.findings.add(
-                Code.CYCLE, clause.span, f"the default of `{name}` depends on itself", help="give one of them a number"
-            )
+            circle = self.open[self.open.index(name) :]
+            drawn = draw_circle([(other, self.clauses[other].span) for other in circle])
+            message = f"the default of `{name}` depends on itself"
+            self.findings.add(Code.CYCLE, clause.span, message, help=f"give one of them a number\n{drawn}")
             self.unknown.append(name)
             return model.Param(name, ONE, Num(1.0), None, "layer", False, clause.doc, clause.span)
         self.open.append(name)

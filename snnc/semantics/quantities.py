@@ -6,7 +6,7 @@ import math
 import re
 from difflib import get_close_matches
 
-from snnc.diagnostics import Code, Findings, did_you_mean
+from snnc.diagnostics import Code, Findings, Label, did_you_mean
 from snnc.expr import Num, apply
 from snnc.semantics.scope import ANY, POISON, Scope, Typed
 from snnc.source import Span
@@ -26,8 +26,10 @@ from snnc.units import (
 
 
 # The dimension of 0 and inf, which are the same in every unit.
-def expect(typed: Typed, dimension: Dimension | None, span: Span, findings: Findings, what: str) -> bool:
-    """Report a `UNIT_MISMATCH` unless `typed` fits; return whether it does."""
+def expect(
+    typed: Typed, dimension: Dimension | None, span: Span, findings: Findings, what: str, other: Span | None = None
+) -> bool:
+    """Report a `UNIT_MISMATCH` unless `typed` fits; return whether it does. `other` is the side that asks for the unit."""
     if dimension is None or typed.dimension is None or typed.dimension in (dimension, ANY) or dimension == ANY:
         return True
     found, wanted = dimension_name(typed.dimension), dimension_name(dimension)
@@ -37,6 +39,7 @@ def expect(typed: Typed, dimension: Dimension | None, span: Span, findings: Find
         f"{what} is {wanted}, but this is {found}",
         note=found,
         help=unit_help(typed.dimension, dimension, span.text),
+        labels=() if other is None else (Label(other, wanted),),
     )
     return False
 

@@ -48,7 +48,8 @@ def resolve_recipe(
             Code.UNKNOWN_NAME,
             item.data.span,
             f"unknown data set `{item.data.text}`",
-            help=did_you_mean(item.data.text, known),
+            help=did_you_mean(item.data.text, known)
+            or "declare it, as in `data d = digits(val = 0.1) -> hold(duration = 25 ms)`",
         )
         return None
     pipeline = resolve_data(found[0], found[1], network.dt, findings)
@@ -126,7 +127,10 @@ def _settings(item: nodes.Train, findings: Findings) -> dict[str, nodes.Expr]:
                 help=did_you_mean(name, SETTINGS),
             )
         elif name in settings:
-            findings.add(Code.DUPLICATE_NAME, part.span, f"`{name}` is set twice", help="keep one of the two")
+            findings.add(
+                Code.DUPLICATE_NAME, part.span, f"`{name}` is set twice", help="keep one of the two",
+                labels=(Label(settings[name].span, "first set here"),),
+            )  # fmt: skip
         else:
             settings[name] = part.value
     return settings

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from snnc import model
 from snnc.diagnostics import Code, Label
+from snnc.limits import MAX_UNITS
 from snnc.ops.operation import Shape
-from snnc.semantics.elaboration import MAX_UNITS, Elaboration, PendingLayer
+from snnc.semantics.elaboration import Elaboration, PendingLayer
 from snnc.source import Span
 
 

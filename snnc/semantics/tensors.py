@@ -124,9 +124,15 @@ def tensor_type(expr: Expr, tensors: Tensors, span: Span) -> TensorType | None:
                 return None
             shapes = [kind.shape for kind in operands if kind.shape != ()]
             if any(shape != shapes[0] for shape in shapes):
+                marked = [
+                    Label(arg.span, str(list(kind.shape)))
+                    for arg, kind in zip(args, operands, strict=True)
+                    if kind.shape != () and isinstance(arg, Apply) and arg.span.source is expr.span.source
+                ]
+                last = marked.pop() if len(marked) > 1 else Label(expr.span, "")  # a mere name has no place of its own
                 tensors.findings.add(
-                    Code.SHAPE_MISMATCH, expr.span, f"`{fn}` joins {list(shapes[0])} and {list(shapes[-1])}",
-                    help="both sides need one shape",
+                    Code.SHAPE_MISMATCH, last.span, f"`{fn}` joins {list(shapes[0])} and {list(shapes[-1])}",
+                    help="both sides need one shape", note=last.text, labels=tuple(marked) if last.text else (),
                 )  # fmt: skip
                 return None
             shape = shapes[0] if shapes else ()
@@ -221,6 +227,12 @@ def _checked(
             )  # fmt: skip
         else:
             attrs.append((option.name, option.default))
+    if any(
+        option.default is None and option.name not in options
+        for option in function.options
+        if option.name not in WINDOW
+    ):
+        return POISON
     wrong = function.refuse(dict(attrs))
     if wrong is not None:
         scope.findings.add(

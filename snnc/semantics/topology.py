@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from snnc import model
 from snnc.diagnostics import Code, Label
+from snnc.semantics.circles import draw_circle
 from snnc.semantics.elaboration import Elaboration, PendingLayer
 
 
@@ -41,12 +42,14 @@ def check_cycles(e: Elaboration, network: model.Network) -> None:
                 stack.pop()
                 path.remove(name)
             elif following in path:
-                cycle = [*path[path.index(following) :], following]
-                drawn = " -> ".join(n for n in reversed(cycle) if n in e.layers or "." not in n or len(cycle) < 4)
+                cycle = path[path.index(following) :][::-1]
+                first = min(range(len(cycle)), key=lambda k: e.places[cycle[k]].start)
+                cycle = cycle[first:] + cycle[:first]
+                drawn = draw_circle([(node.rsplit(".", 1)[-1], e.places[node]) for node in cycle])
                 e.findings.add(
                     Code.CYCLE, e.places[name if name in e.ops else following],
-                    f"these nodes wait for each other within one step: {drawn}",
-                    help="put `-> delay(1 step) ->` into one of the edges",
+                    "these nodes wait for each other within one step, so that none can be the first",
+                    help=f"put `-> delay(1 step) ->` into one of the edges of the circle\n{drawn}",
                 )  # fmt: skip
                 return
             else:

@@ -1,16 +1,23 @@
-"""Findings that need no grammar: size, brackets, the edition line, `dv/dt` and units in a wrong place."""
+"""Findings that need no grammar: size, the edition line, `dv/dt` and units in a wrong place."""
 
 from __future__ import annotations
 
+from math import inf
+
 from snnc import EDITION
-from snnc.diagnostics import Code, CompileError, Diagnostic, Findings, Label, fail
+from snnc.diagnostics import Code, Findings, fail
+from snnc.limits import MAX_DOTS, MAX_SOURCE_BYTES, MAX_STRING, MAX_WORD
 from snnc.source import Source, Span
 from snnc.syntax.lex import Token, names
-from snnc.syntax.read import MAX_BYTES, too_large
+from snnc.syntax.read import too_large
 
-MAX_BRACKETS = 100
-
-_CLOSERS = {"(": ")", "[": "]", "{": "}"}
+# What a word is called, how many characters it may have, and what to do with more.
+_WORDS = {
+    "NAME": ("name", MAX_WORD, "give it a shorter name"),
+    "DERIV": ("name", MAX_WORD, "give it a shorter name"),
+    "NUMBER": ("number", MAX_WORD, "write it as in `1.5e20`; about 16 digits count"),
+    "STRING": ("string", MAX_STRING, "no path is that long"),
+}
 
 # Words that stand for a unit when they follow a quantity without a space, as in `10 mV/ms`.
 _UNITS = names(
@@ -21,7 +28,7 @@ _UNITS = names(
 
 def check_size(source: Source) -> None:
     """Raise E0107 for more than a megabyte, E0108 for a NUL."""
-    if len(source.text) > MAX_BYTES:
+    if len(source.text) > MAX_SOURCE_BYTES:
         raise too_large(source, len(source.text))
     nul = source.text.find("\0")
     if nul >= 0:
@@ -29,26 +36,40 @@ def check_size(source: Source) -> None:
         raise fail(Code.NOT_TEXT, span, "this is not text: it contains a NUL character", help="save it as UTF-8 text")
 
 
-def check_brackets(source: Source, tokens: list[Token]) -> None:
-    """Raise E0103 for the first bracket without its partner, E0107 for nesting too deep."""
-    opened: list[Token] = []
-    for token in tokens:
-        if token.text in _CLOSERS:
-            opened.append(token)
-            if len(opened) > MAX_BRACKETS:
-                message = f"brackets are nested deeper than {MAX_BRACKETS}"
-                help = "give parts of the expression a name with `let`"
-                raise fail(Code.TOO_LARGE, _span(source, token), message, help=help)
-        elif token.kind in ("RPAR", "RSQB", "RBRACE"):
-            if not opened:
-                message = f"this `{token.text}` closes nothing"
-                help = f"remove it, or add `{_OPENERS[token.text]}`"
-                raise fail(Code.UNBALANCED, _span(source, token), message, help=help)
-            if _CLOSERS[opened[-1].text] != token.text:
-                raise _mismatch(source, opened[-1], token)
-            opened.pop()
-    if opened:
-        raise _unclosed(source, opened[-1])
+def check_words(source: Source, code: list[Token], findings: Findings) -> None:
+    """Find words that are too long, numbers beyond those that a computer holds, and names like those of emitted files."""
+    dots = 0
+    for token in code:
+        if token.kind == "DOT":
+            dots += 1
+        elif token.kind != "NAME":
+            dots = 0
+        what, most, help = _WORDS.get(token.kind, ("", MAX_SOURCE_BYTES, ""))
+        if len(token.text) > most:
+            message = f"this {what} has {len(token.text):,} characters, and at most {most:,} are taken"
+            findings.add(Code.TOO_LARGE, _span(source, token), message, help=help)
+        elif dots == MAX_DOTS and token.kind == "DOT":
+            message = f"a name has at most {MAX_DOTS} parts"
+            findings.add(
+                Code.TOO_LARGE, _span(source, token), message, help="an element is named as in `Net.layer.tau`"
+            )
+        elif token.kind == "NUMBER":
+            _check_number(source, token, findings)
+        elif token.kind in ("NAME", "DERIV") and "_" in (token.text[0], token.text.rstrip("'")[-1]):
+            message = "a name neither begins nor ends with `_`: such names are for the emitted file"
+            help = f"write `{token.text.strip('_') or 'a'}`"
+            findings.add(Code.RESERVED_NAME, _span(source, token), message, help=help)
+
+
+def _check_number(source: Source, token: Token, findings: Findings) -> None:
+    value, digits = float(token.text), token.text.lower().split("e")[0]
+    if value == inf:
+        message, help = "no computer holds a number this large", "the largest is 1.8e308; infinity is written `inf`"
+    elif value == 0 and digits.strip("0."):
+        message, help = "no computer holds a number this small", "the smallest is 5e-324; zero is written `0`"
+    else:
+        return
+    findings.add(Code.TOO_LARGE, _span(source, token), message, help=help)
 
 
 def check_edition(source: Source, code: list[Token], findings: Findings) -> None:
@@ -62,7 +83,12 @@ def check_edition(source: Source, code: list[Token], findings: Findings) -> None
         findings.add(Code.NO_EDITION, Span(source, start, end), "the file does not say its edition", help=help)
     elif len(words) > 1 and words[1].kind == "NUMBER" and words[1].text != str(EDITION):
         message = f"unknown edition `{words[1].text}`"
-        findings.add(Code.UNKNOWN_EDITION, _span(source, words[1]), message, help=f"this compiler knows `{line}`")
+        findings.add(
+            Code.UNKNOWN_EDITION,
+            _span(source, words[1]),
+            message,
+            help=f"write `{line}`, the one that this compiler knows",
+        )
 
 
 def replace_fractions(source: Source, code: list[Token], findings: Findings) -> list[Token]:
@@ -96,30 +122,6 @@ def check_units(source: Source, code: list[Token], findings: Findings) -> None:
             better = f"{number.text} {unit.text} {mark.text} 1 {word.text}"
             message = f"`{word.text}` is read as a name: a unit stands only right after a number"
             findings.add(Code.BAD_UNIT_POSITION, span, message, help=f"write `{better}`")
-
-
-_OPENERS = {closer: opener for opener, closer in _CLOSERS.items()}
-
-
-def _mismatch(source: Source, opener: Token, closer: Token) -> CompileError:
-    """Blame the opener if a `}` ends a block over it, else the closer."""
-    if closer.text == "}" or opener.text == "{":
-        blamed, other = (opener, closer) if closer.text == "}" else (closer, opener)
-        verb = "is never closed" if blamed is opener else "closes nothing"
-        note = "the block ends here" if blamed is opener else "the innermost open bracket"
-        label = Label(_span(source, other), note)
-        found = Diagnostic(Code.UNBALANCED, _span(source, blamed), f"this `{blamed.text}` {verb}", labels=(label,))
-    else:
-        message = f"`{opener.text}` is closed by `{closer.text}`"
-        label = Label(_span(source, opener), "opened here")
-        help = f"write `{_CLOSERS[opener.text]}`"
-        found = Diagnostic(Code.UNBALANCED, _span(source, closer), message, help, labels=(label,))
-    return CompileError([found])
-
-
-def _unclosed(source: Source, opener: Token) -> CompileError:
-    help = f"add `{_CLOSERS[opener.text]}`"
-    return fail(Code.UNBALANCED, _span(source, opener), f"this `{opener.text}` is never closed", help=help)
 
 
 def _span(source: Source, token: Token) -> Span:

@@ -15,12 +15,12 @@ _OPERATORS = names(
 _PHRASES: tuple[tuple[frozenset[str], str, frozenset[str]], ...] = (
     (
         names("NEURON NETWORK IMPORT"),
-        "an item such as `neuron`, `network` or `train`",
+        "an item (`neuron`, `network`, `train`, …)",
         names("IMPORT CONST FN SURROGATE EXTERN NEURON PLASTICITY NETWORK DATA TRAIN SWEEP CONVERT EDITION"),
     ),
     (
         names("PARAM STATE"),
-        "a clause such as `param`, `v' = …` or `spike`",
+        "a clause (`param`, `v' = …`, `spike`, …)",
         names(
             "PARAM STATE INPUT EVENT LET DERIV STEP ON SPIKE REFRACTORY SURROGATE DETACH SOLVE CLIP NORMALIZE OUTPUT"
         ),
@@ -53,6 +53,22 @@ _NAMES = {
     "_NL": "the end of the line",
 }
 _SHOWN = 6
+
+# Words of Python that people try, and what is written here instead.
+_FROM_PYTHON = {
+    "def": "a neuron is written as equations (`v' = …`), a function beside it as `fn name(x) = …`",
+    "class": "a neuron is written `neuron NAME { … }`, a network `network NAME { … }`",
+    "return": "a function is one expression, as in `fn square(x) = x * x`, and an equation says its value itself",
+    "for": "there are no loops: a layer holds many neurons, as in `LIF[100]()`, and time runs by itself",
+    "while": "there are no loops: time runs by itself, in steps of `dt`",
+    "self": "names of a neuron stand alone: write `v`, not `self.v`",
+    "print": "nothing is printed here; `snnc run` draws and saves every signal",
+    "from": "write `import std.neurons (LIF)`",
+    "lambda": "write a function of its own: `fn name(x) = …`",
+    "const": "`const NAME = …` stands outside of blocks",
+    "neuron": "a neuron stands outside of other blocks; is a `}` missing above?",
+    "network": "a network stands outside of other blocks; is a `}` missing above?",
+}
 
 
 def found_text(token: Token) -> str:
@@ -104,11 +120,13 @@ def advice(tokens: list[Token], index: int, last: str, accepted: list[str]) -> s
     at_line_start = before is not None and before.is_newline
     if at_line_start and (token.kind in _OPERATORS or token.text in ("and", "or", "if", "else")):
         return f"a line goes on if it ends in an operator: move `{token.text}` to the end of the line before"
+    if token.text == "*" and before is not None and before.text == "*":
+        return "a power is written `^`, as in `v^2`"
     if token.kind == "NAME":
         close = get_close_matches(
             token.text, [word for word, name in words.items() if name in accepted], n=1, cutoff=0.7
         )
-        return f"did you mean `{close[0]}`?" if close else None
+        return f"did you mean `{close[0]}`?" if close else _FROM_PYTHON.get(token.text)
     if token.kind == "DOT" and after is not None and after.kind == "NUMBER":
         return f"write `0.{after.text}`"
     if token.kind == "EQUAL" and before is not None and last in words.values() and "NAME" in accepted:

@@ -6,6 +6,7 @@ Whether a word is a keyword or a name is not decided here but by the parser, whi
 from __future__ import annotations
 
 from typing import NamedTuple
+from unicodedata import normalize
 
 from snnc.diagnostics import Code, Findings
 from snnc.source import Source, Span
@@ -150,8 +151,23 @@ def _find_bad_character(source: Source, position: int, findings: Findings) -> in
     while end < len(source.text) and source.text[end] == character:
         end += 1
     shown = f"`{character}`" if character.isprintable() else f"the character U+{ord(character):04X}"
-    advice = _LOOKALIKES.get(character)
-    if advice is None and character.isalpha():
-        advice = "names consist of the letters a-z and A-Z, digits and `_`"
-    findings.add(Code.BAD_CHARACTER, Span(source, position, end), f"{shown} has no meaning here", help=advice)
+    findings.add(
+        Code.BAD_CHARACTER, Span(source, position, end), f"{shown} has no meaning here", help=_instead(character)
+    )
     return end
+
+
+def _instead(character: str) -> str:
+    """Return what to do about a character that begins no token.
+
+    >>> _instead("\uff1d"), _instead("\u03c4"), _instead("\u200b")
+    ('write `=`', 'names consist of the letters a-z and A-Z, digits and `_`', 'delete it; it cannot be seen')
+    """
+    plain = normalize("NFKC", character)
+    if character in _LOOKALIKES:
+        return _LOOKALIKES[character]
+    if len(plain) == 1 and plain != character and " " <= plain <= "~":
+        return "replace it by a space; it only looks like one" if plain == " " else f"write `{plain}`"
+    if character.isalpha():
+        return "names consist of the letters a-z and A-Z, digits and `_`"
+    return "delete it; it can stand only in a comment" if character.isprintable() else "delete it; it cannot be seen"

@@ -8,21 +8,30 @@ bottom up, so that no depth of nesting needs recursion here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple, get_args
 
-from snnc.diagnostics import Code, CompileError, Findings, fail
+from snnc.diagnostics import Code, CompileError, Diagnostic, Findings, fail
+from snnc.limits import MAX_DEPTH
 from snnc.source import Source, Span
 from snnc.syntax import nodes
+from snnc.syntax.brackets import line_of, pair_brackets
 from snnc.syntax.build import ACTIONS, Context
-from snnc.syntax.check_text import check_brackets, check_edition, check_size, check_units, replace_fractions
+from snnc.syntax.check_text import (
+    check_edition,
+    check_size,
+    check_units,
+    check_words,
+    replace_fractions,
+)
 from snnc.syntax.expected import advice, expected_text, found_text
 from snnc.syntax.lex import CONTINUES, MAX_FINDINGS, Token, code_tokens, doc_blocks, scan
 from snnc.syntax.tables import load_tables
 
-MAX_DEPTH = 200
 MAX_STACK = 4000  # more than an expression of MAX_DEPTH in MAX_BRACKETS can need
 
 _DEEPENING: tuple[type, ...] = (*get_args(nodes.Expr), nodes.Arg, nodes.Mod)
+_FOLLOWING = (Code.SYNTAX, Code.NO_EDITION)  # what a wrong character or bracket may make the parser say too
 _OPEN, _CLOSE = ("LPAR", "LSQB"), ("RPAR", "RSQB")
 
 
@@ -38,7 +47,7 @@ def parse(source: Source) -> nodes.File:
     """Return the syntax tree of `source`.
 
     Raises:
-        CompileError: with every syntax error found, E0101 to E0109; nothing else, whatever the text.
+        CompileError: with every error found, E0101 to E0109 and E0208; nothing else, whatever the text.
     """
     return parse_tokens(source).file
 
@@ -46,20 +55,35 @@ def parse(source: Source) -> nodes.File:
 def parse_tokens(source: Source) -> Parsed:
     """Return the syntax tree together with the tokens, for the formatter. Raises as `parse` does."""
     check_size(source)
-    findings = Findings()
-    tokens = scan(source, findings)
-    findings.stop_on_errors()
+    causes, findings = Findings(), Findings()  # those of the first kind may make others follow
+    tokens = scan(source, causes)
+    if len(causes.items) >= MAX_FINDINGS:
+        causes.stop_on_errors()
     code = code_tokens(tokens)
-    check_brackets(source, code)
+    check_words(source, code, causes)
+    broken = [place for found in causes.items for place in _around(source, found)]
+    code, repaired = pair_brackets(source, code, causes)
+    broken += repaired
     check_edition(source, code, findings)
     check_units(source, code, findings)
     code = replace_fractions(source, code, findings)
     machine = _Machine(source, Context(doc_blocks(tokens), findings))
     file = machine.run([*code, Token("_NL", "\n", len(source.text)), Token("$END", "", len(source.text))])
-    if findings.errors:
-        raise CompileError(sorted(findings.items, key=lambda found: found.span.start)[:MAX_FINDINGS])
+    if causes.errors or findings.errors:
+        own = (
+            f for f in findings.items if f.code not in _FOLLOWING or not any(a <= f.span.start <= b for a, b in broken)
+        )
+        found = sorted((*causes.items, *own), key=lambda found: found.span.start)
+        raise CompileError(found[:MAX_FINDINGS])
     assert file is not None
     return Parsed(file, tokens, machine.terminals)
+
+
+def _around(source: Source, found: Diagnostic) -> Iterator[tuple[int, int]]:
+    """Yield the lines of a finding, each with the line after it: a statement that lost a character may swallow that."""
+    for span in (found.span, *found.also):
+        start, end = line_of(source, span.start)
+        yield start, line_of(source, min(end + 1, len(source.text)))[1]
 
 
 class _Value(NamedTuple):

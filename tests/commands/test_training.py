@@ -1,7 +1,6 @@
 """`snnc train`, `eval` and `data` on real files, each in a process of its own."""
 
 import json
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +19,8 @@ RUN_FOLDER = {
     "metrics.jsonl",
     "result.json",
     "weights.safetensors",
+    "checkpoint.safetensors",
+    ".lock",
     "curves.png",
     "gradients.png",
     "activity.png",
@@ -194,19 +195,3 @@ def test_a_rate_that_is_far_too_high_is_told(snnc, tmp_path, write_model):
     assert (words.returncode, data.returncode) == (1, 1)
     assert "error[E0609]" in words.stderr
     assert [finding["code"] for finding in json.loads(data.stdout)] == ["E0609"]
-
-
-def test_an_interrupted_training_leaves_with_130_and_its_weights(tmp_path, write_model, environment):
-    write_model(tmp_path)
-    command = [sys.executable, "-m", "snnc", "train", "blobs.snn", "--epochs", "100000", "--no-plots"]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        for line in process.stderr:
-            if line.startswith("epoch"):
-                break
-        process.send_signal(signal.SIGINT)
-        rest = process.stderr.read()
-
-    assert process.returncode == 130
-    assert "interrupted; what was reached is in runs/blobs" in rest
-    assert "Traceback" not in rest
-    assert (tmp_path / "runs" / "blobs" / "weights.safetensors").is_file()

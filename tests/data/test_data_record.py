@@ -161,7 +161,7 @@ def test_a_saved_set_reads_back_the_same_and_its_bytes_repeat(span, load, folder
 def test_a_save_that_fails_leaves_no_trace(span, folder):
     (folder / "taken").mkdir()
 
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(OSError, match="folder"):
         make_dataset({"x": X}, None, span, "f").save_npz(folder / "taken")
 
     assert [path.name for path in folder.iterdir()] == ["taken"]

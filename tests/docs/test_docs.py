@@ -3,14 +3,20 @@
 What stands after ``` decides how a block is checked:
 
 - `snn`: a complete file, which has no error and no warning;
+- `snn save NAME`, `snn beside`: a complete file too, which the tutorial saves, or which stands beside another library's model;
+- `snn starter NAME`: what `snnc new NAME` writes;
 - `snn fragment plain`: items of a file; the edition line and the neurons of `std.neurons` are put before them;
 - `snn fragment neuron`: the clauses of one neuron;
 - `snn fragment network`: statements of a network with `dt = 1 ms` and `input x : spikes[10]`;
 - `snn fragment train`: settings of a recipe on the digits, with `layer h`, `layer out` and `output logits`;
-- `error CODE` after any of these: the block is refused, and its first error has that code;
+- `error CODE` after any of these: the block is refused (or warned of), and its first finding has that code;
 - `snn file PATH`: the text of that file, word for word;
 - `python emitted PATH`: lines of what PATH compiles to, in their order; a line of dots stands for what is left out;
-- `python example PATH`: runs in a folder that holds the emitted file of PATH.
+- `python function PATH NAME`: that function of what PATH compiles to, written by `docs/tables.py`;
+- `python example PATH`: runs in a folder that holds the emitted file of PATH;
+- `text dump PHASE PATH`: lines of what `snnc compile --dump PHASE PATH` prints, as in `python emitted`;
+- `sh …`, `python save NAME`, `text output`: commands of the tutorial, see `docs/run_tutorial.py`;
+- `python simulates …`, `python runs …`, `nestml parses`: see `test_coming_from.py`.
 """
 
 import importlib.util
@@ -18,7 +24,6 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -28,7 +33,12 @@ from snnc.cli import app
 from snnc.diagnostics import CompileError
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
+sys.path.insert(0, str(ROOT / "docs"))
+
+import run_tutorial  # noqa: E402
+from fenced import Block, blocks_of  # noqa: E402
+
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 NEURONS = "import std.neurons (LI, CubaLI, IF, LIF, PLIF, ALIF, CubaLIF)\n"
 DIGITS = """\
 network Digits {
@@ -41,34 +51,6 @@ network Digits {
 }
 data digits8 = digits(val = 0.1, test = 0.25) -> hold(duration = 25 ms)
 """
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block: the words after the fence, and its text."""
-
-    page: Path
-    line: int
-    words: tuple[str, ...]
-    text: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.page.name}:{self.line}"
-
-
-def blocks_of(page: Path) -> list[Block]:
-    found, words, start, lines = [], None, 0, []
-    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.startswith("```"):
-            lines.append(line)
-        elif words is None:
-            words, start, lines = tuple(line[3:].split()), number, []
-        else:
-            found.append(Block(page, start, words, "\n".join(lines) + "\n"))
-            words = None
-    assert words is None, f"{page.name}:{start}: this block has no end"
-    return found
 
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
@@ -133,6 +115,26 @@ def test_quoted_code_is_emitted(block):
     assert missing == []
 
 
+@pytest.mark.parametrize("block", select("text", "dump"), ids=lambda b: b.name)
+def test_a_quoted_dump_is_printed(block):
+    phase, path = block.words[2:]
+    program = pipeline.load(ROOT / path)
+    lines = iter(pipeline.dump(program, pipeline.choose(program, None), phase).splitlines())
+    quoted = [line for line in block.text.splitlines() if line.strip() and line.strip().strip(".…")]
+
+    missing = [line for line in quoted if line not in lines]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("block", select("snn", "starter"), ids=lambda b: b.name)
+def test_the_starter_file_is_what_the_command_writes(block, tmp_path):
+    command = [sys.executable, "-m", "snnc", "new", block.words[2]]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+
+    assert (tmp_path / f"{block.words[2]}.snn").read_text(encoding="utf-8") == block.text
+
+
 @pytest.mark.parametrize("block", select("python", "example"), ids=lambda b: b.name)
 def test_an_example_runs(block, tmp_path):
     path = block.words[2]
@@ -159,10 +161,11 @@ def anchors(page: Path) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page):
     broken = []
-    text = re.sub(r"`[^`\n]*`", "", page.read_text(encoding="utf-8"))
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"`[^`\n]*`", "", text)
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         path, _, part = link.partition("#")
-        if "://" in link or path == "docs/digits.png":  # the plot is made by a training
+        if "://" in link:
             continue
         target = (page.parent / path).resolve() if path else page
         if not target.exists() or (part and part not in anchors(target)):
@@ -179,6 +182,14 @@ def test_the_generated_tables_are_up_to_date():
     stale = [page.name for page in tables.pages() if tables.fill(page.read_text()) != page.read_text()]
 
     assert stale == [], "run `python docs/tables.py`"
+
+
+def test_every_figure_is_made_by_a_command():
+    shown = {path for page in PAGES for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text())}
+    figures = {Path(path).name for path in shown} - {"digits.png"}  # that one is made by docs/figures.py
+    kept = {path.name for path in (ROOT / "docs" / "images").iterdir()}
+
+    assert figures == kept == set(run_tutorial.figures())  # the whole tutorial (test_tutorial.py) makes each of them
 
 
 def test_every_phase_that_is_named_can_be_dumped():

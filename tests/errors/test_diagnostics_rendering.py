@@ -57,6 +57,20 @@ error[E0302]: wrong
     )
 
 
+def test_further_places_of_one_cause_are_listed_by_their_lines():
+    source = Source("m.snn", "x\n" * 30)
+    spans = tuple(Span(source, 2 * k, 2 * k + 1) for k in range(1, 15))
+
+    few = Diagnostic(Code.UNKNOWN_NAME, Span(source, 0, 1), "wrong", "h", also=(spans[0], spans[0], spans[3]))
+    one = Diagnostic(Code.UNKNOWN_NAME, Span(source, 0, 1), "wrong", "h", also=spans[:1])
+    many = Diagnostic(Code.UNKNOWN_NAME, Span(source, 0, 1), "wrong", "h", also=spans)
+
+    assert few.render().split("\n")[-2:] == ["  = also: lines 2, 5", "  = help: h"]
+    assert "= also: line 2\n" in one.render()
+    assert "= also: lines 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 4 more" in many.render()
+    assert [place["line"] for place in few.as_json()["also"]] == [2, 2, 5]
+
+
 @pytest.mark.parametrize("character", ["\0", "\x1b", "\x07", "\x7f", "\u202e", "\u200b", "\x9b"])
 def test_no_control_character_reaches_the_terminal(character):
     source = Source(f"a{character}b.snn", f"x = {character}[31m y")

@@ -12,7 +12,11 @@ from snnc.diagnostics import Code
 CASES = sorted((Path(__file__).parent / "cases").glob("*.snn"))
 
 # Raised only while data are read or a training runs, where other tests cover them: tests/data and tests/harness.
-AT_RUN_TIME = {Code.NO_DATA, Code.BAD_DATA, Code.BAD_WEIGHTS, Code.DIVERGED}
+AT_RUN_TIME = {
+    Code.NO_DATA, Code.BAD_DATA, Code.BAD_WEIGHTS, Code.DIVERGED,
+    Code.CANNOT_RESUME, Code.FOLDER_IN_USE, Code.CANNOT_WRITE,
+    Code.OUT_OF_MEMORY, Code.RUN_FAILED,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)

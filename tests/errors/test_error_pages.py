@@ -16,6 +16,8 @@ PAGES = Path(snnc.__file__).parent / "explain"
 # What cannot be shown in a fenced block: a text of a megabyte, bytes, files that are missing, a command line.
 WITHOUT_EXAMPLE = {
     Code.TOO_LARGE, Code.NOT_TEXT, Code.NO_DATA, Code.BAD_DATA, Code.BAD_WEIGHTS, Code.DIVERGED, Code.BAD_PATH,
+    Code.CANNOT_RESUME, Code.FOLDER_IN_USE, Code.CANNOT_WRITE,
+    Code.OUT_OF_MEMORY, Code.RUN_FAILED,
 }  # fmt: skip
 WITH_EXAMPLE = [code for code in Code if code not in WITHOUT_EXAMPLE]
 

@@ -31,6 +31,8 @@ def test_a_run_folder_holds_everything_of_the_run(compiled, options, report):
         "metrics.jsonl",
         "result.json",
         "weights.safetensors",
+        "checkpoint.safetensors",
+        ".lock",
         "curves.png",
         "gradients.png",
         "activity.png",
@@ -105,7 +107,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_update(compile_so
         train(broken, options, report)
     (finding,) = caught.value.diagnostics
     assert finding.code == "E0609"
-    assert finding.message == "the loss is no longer finite in epoch 1, update 2"
+    assert finding.message.startswith("the loss is no longer finite in epoch 1, update 2: ")
 
 
 def test_a_divergence_keeps_the_last_good_weights(compile_source, source, options, report, model):

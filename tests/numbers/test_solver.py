@@ -142,7 +142,7 @@ def potential_and_gradient(tau_s, dtype):
             p = module.cuba_li(tau_m=taus[0], tau_s=taus[1])
             state = module.cuba_li_start(p, (1, 1))
             for n in range(12):
-                state, _ = module.cuba_li_step(p, state, x.a[n])
+                state, *_ = module.cuba_li_step(p, state, x.a[n])
             return state.v[0, 0]
 
         value, gradient = jax.value_and_grad(end)(jnp.asarray([10.0, tau_s], dtype))

@@ -21,7 +21,7 @@ error[E0101]: unexpected `parm`
   --> m.snn:3:3
   |
 3 |   parm tau = 10 ms
-  |   ^^^^ expected a clause such as `param`, `v' = …` or `spike` or `}`
+  |   ^^^^ expected a clause (`param`, `v' = …`, `spike`, …) or `}`
   = help: did you mean `param`?""",
     ),
     "a missing value": (
@@ -92,7 +92,7 @@ error[E0101]: unexpected `foo`
   --> m.snn:9:1
   |
 9 | foo
-  | ^^^ expected an item such as `neuron`, `network` or `train`
+  | ^^^ expected an item (`neuron`, `network`, `train`, …)
 
 error[E0101]: unexpected `on`
    --> m.snn:10:9
@@ -156,7 +156,7 @@ error[E0101]: unexpected `+`
   --> m.snn:3:3
   |
 3 |   + b
-  |   ^ expected an item such as `neuron`, `network` or `train`
+  |   ^ expected an item (`neuron`, `network`, `train`, …)
   = help: a line goes on if it ends in an operator: move `+` to the end of the line before""",
     ),
     "a number without its zero": (
@@ -268,7 +268,8 @@ error[E0103]: this `(` is never closed
   ::: m.snn:4:1
   |
 4 | }
-  | - the block ends here""",
+  | - the block ends here
+  = help: add `)`""",
     ),
     "a stray bracket": (
         "edition 2026\n}\n",
@@ -343,7 +344,7 @@ error[E0105]: unknown edition `2025`
   |
 1 | edition 2025
   |         ^^^^
-  = help: this compiler knows `edition 2026`""",
+  = help: write `edition 2026`, the one that this compiler knows""",
     ),
     "a fraction for a derivative": (
         """\

@@ -3,10 +3,6 @@
 T is 1 for a value held over all steps.
 """
 
-from collections.abc import Callable
-from typing import Any
-
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -21,11 +17,6 @@ def flatten(x: Array, rank: int) -> Array:
     return x.reshape(*x.shape[: x.ndim - rank], -1)
 
 
-def over_time(x: Array, steps: int) -> Array:
-    """[T, B, ...] as it is, or the value [1, B, ...] held over all steps."""
-    return jnp.broadcast_to(x, (steps, *x.shape[1:]))
-
-
 def delayed(x: Array, ring: Array) -> Array:
     """[T, B, ...] later by as many steps as `ring` holds; the ring comes first."""
     return jnp.concatenate([ring, x])[: x.shape[0]]
@@ -38,38 +29,6 @@ def delayed_truncated(x: Array, ring: Array, length: int) -> Array:
     crosses = n // length != (n - ring.shape[0]) // length
     crosses = crosses.reshape(-1, *(1 for _ in x.shape[1:]))
     return jnp.where(crosses, lax.stop_gradient(late), late)
-
-
-def scan_layer(
-    step: Callable[..., Any], p: Any, state: Any, ports: tuple[Array, ...], steps: int
-) -> tuple[Any, Any]:
-    """The time loop of one layer: last state, and its signals over all steps."""
-    xs = tuple(over_time(x, steps) for x in ports)
-    return lax.scan(lambda s, x: step(p, s, *x), state, xs, length=steps)
-
-
-def scan_layer_truncated(
-    step: Callable[..., Any],
-    p: Any,
-    state: Any,
-    ports: tuple[Array, ...],
-    steps: int,
-    length: int,
-) -> tuple[Any, Any]:
-    """As `scan_layer`, with the gradient cut every `length` steps."""
-
-    def body(s: Any, x: Any) -> Any:
-        n, *inputs = x
-        return step(p, truncate(s, n, length), *inputs)
-
-    xs = (jnp.arange(steps), *(over_time(x, steps) for x in ports))
-    return lax.scan(body, state, xs, length=steps)
-
-
-def truncate(state: Any, n: Array, length: int) -> Any:
-    """The same state; every `length` steps the gradient through it is cut."""
-    cut = n % length == 0
-    return jax.tree.map(lambda s: jnp.where(cut, lax.stop_gradient(s), s), state)
 
 
 def carried(state: Array, weight: Array | None) -> Array:

@@ -101,6 +101,19 @@ def exprel(z: Value) -> Array:
     return jnp.where(near, series, jnp.expm1(safe) / safe)
 
 
+def exprel_slope(z: Value) -> Array:
+    """The derivative of `exprel`; 1/2 at 0."""
+    z = jnp.asarray(z)
+    near = jnp.abs(z) < 0.3
+    safe = jnp.where(near, jnp.ones_like(z), z)
+    small = jnp.where(near, z, jnp.zeros_like(z))
+    series = jnp.ones_like(z)
+    for j in range(12, -1, -1):
+        series = 1.0 + small * ((j + 2) / ((j + 1) * (j + 3))) * series
+    far = (jnp.exp(safe) - jnp.expm1(safe) / safe) / safe
+    return jnp.where(near, 0.5 * series, far)
+
+
 def flow_matrix(n: int, *entries: Value) -> Array:
     """exp(M) and its integral for n coupled linear states; `entries` are M = A dt.
 

@@ -2,6 +2,7 @@
 
 Schedule
     time loop: cell (AdEx, Runge-Kutta (RK4), 4 substeps)
+        derived gradient of cell, keeps I, ready (1 byte), v_before, v_tested, w_before
 
 Sequences are [T, B, ...]: steps, samples, units. Row n of a signal is its value at
 the end of step n, at time (n + 1) DT. Times are in ms, voltages in mV, currents in pA.
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.custom_derivatives import SymbolicZero
 
 MODEL = "Probe"
 SOURCE = "adex.snn"
@@ -104,6 +106,16 @@ class AdExSignals(NamedTuple):
     w: Array  # pA
 
 
+class AdExKept(NamedTuple):
+    """What the gradient of a step reads of it."""
+
+    I: Array
+    ready: Array  # true or false
+    v_before: Array
+    v_tested: Array
+    w_before: Array
+
+
 def ad_ex(
     C: Value,
     g_L: Value,
@@ -143,8 +155,13 @@ def ad_ex_start(p: AdEx, shape: tuple[int, ...]) -> AdExState:
     return AdExState(v, w, refractory)
 
 
-def ad_ex_step(p: AdEx, s: AdExState, I: Array) -> tuple[AdExState, AdExSignals]:
+def ad_ex_step(
+    p: AdEx, s: AdExState, I: Array
+) -> tuple[AdExState, AdExSignals, AdExKept]:
     """Adaptive exponential integrate-and-fire (Brette & Gerstner 2005), biological units, no recipe."""
+    # kept for the gradient
+    v_before = s.v
+    w_before = s.w
     # refractory
     ready = s.refractory <= 0.0
 
@@ -166,6 +183,8 @@ def ad_ex_step(p: AdEx, s: AdExState, I: Array) -> tuple[AdExState, AdExSignals]
         )
 
     v, w = rk4(slope, (s.v, s.w), DT, 4)
+    # kept for the gradient
+    v_tested = v
     # spike when v >= V_cut scale D_T  (adex.snn:24)
     spike = fire_superspike((v - p.V_cut) / p.D_T, v >= p.V_cut, 2.0)
     # not while refractory
@@ -178,7 +197,58 @@ def ad_ex_step(p: AdEx, s: AdExState, I: Array) -> tuple[AdExState, AdExSignals]
     refractory = jnp.where(
         spike > 0.0, p.refractory_steps, jnp.maximum(s.refractory - 1.0, 0.0)
     )
-    return AdExState(v, w, refractory), AdExSignals(spike, v, w)
+    return (
+        AdExState(v, w, refractory),
+        AdExSignals(spike, v, w),
+        AdExKept(I, ready, v_before, v_tested, w_before),
+    )
+
+
+def ad_ex_adjoint(
+    p: AdEx, k: AdExKept, d_next: AdExState, d_out: AdExSignals
+) -> tuple[AdExState, tuple[Value, ...], dict[str, Array]]:
+    """Transposed `ad_ex_step`: d_a is the derivative of the loss by a.
+
+    Returns those by the state before the step, the ports and the learned constants.
+    """
+    margin = (k.v_tested - p.V_cut) / p.D_T
+    spike_condition = k.v_tested >= p.V_cut
+    # w += b  (adex.snn:26)
+    d_w = d_out.w + d_next.w
+    # v = V_r  (adex.snn:25)
+    d_v = d_out.v + d_next.v
+    # not while refractory
+    d_spike = d_out.spike + p.b * d_w + (p.V_r - k.v_tested) * d_v
+    # spike when v >= V_cut scale D_T  (adex.snn:24)
+    d_spike2 = jnp.where(k.ready, d_spike, 0.0)
+    d_margin = superspike(margin, 2.0) * d_spike2
+    d_v2 = jnp.where((k.ready & spike_condition), 0.0, d_v) + d_margin / p.D_T
+
+    # v' = (g_L * (E_L - v) + escape - w + I) / C; w' = (a * (v - E_L) - ...  (adex.snn:21)
+    def advance(v: Array, w: Array, I: Array) -> tuple[Any, ...]:
+        def slope(v: Array, w: Array) -> tuple[Array, ...]:
+            return (
+                jnp.where(
+                    ~k.ready,
+                    0.0,
+                    (
+                        p.g_L * (p.E_L - v)
+                        + p.k1 * jnp.exp(jnp.minimum((v - p.V_T) / p.D_T, 5.0))
+                        - w
+                        + I
+                    )
+                    / p.C,
+                ),
+                (p.a * (v - p.E_L) - w) / p.tau_w,
+            )
+
+        return rk4(slope, (v, w), DT, 4)
+
+    pull = jax.vjp(
+        advance, jnp.asarray(k.v_before), jnp.asarray(k.w_before), jnp.asarray(k.I)
+    )[1]
+    d_v3, d_w2, d_I = pull((d_v2, d_w))
+    return d_next._replace(v=d_v3, w=d_w2), (d_I,), {}
 
 
 # ---- the network -------------------------------------------------------------
@@ -273,7 +343,7 @@ def step(
     """One step of dt; inputs are [B, ...]. Outputs are the readouts so far."""
     c = constants(params, buffers)
     # cell: AdEx  (adex.snn:36)
-    cell_state, cell = ad_ex_step(c.cell, state.cell, x.drive)
+    cell_state, cell, _ = ad_ex_step(c.cell, state.cell, x.drive)
     trace = cell.v
     signals = Signals(cell=cell)
     return State(cell=cell_state, n=state.n + 1), signals, Outputs(trace=trace)
@@ -298,7 +368,9 @@ def run(
     c = constants(params, buffers)
     state = init_state(params, buffers, batch, key, train)
     # cell: AdEx, time loop  (adex.snn:36)
-    _, cell = scan_layer(ad_ex_step, c.cell, state.cell, (x.drive,), steps)
+    _, cell = layer_loop(
+        ad_ex_step, ad_ex_adjoint, c.cell, state.cell, (x.drive,), steps
+    )
     return Signals(cell=cell), buffers
 
 
@@ -331,17 +403,155 @@ def sequence_steps(x: Inputs, steps: int | None) -> int:
 # ---- functions of the snnc runtime that this file uses ------------------------
 
 
-def over_time(x: Array, steps: int) -> Array:
-    """[T, B, ...] as it is, or the value [1, B, ...] held over all steps."""
-    return jnp.broadcast_to(x, (steps, *x.shape[1:]))
-
-
-def scan_layer(
-    step: Callable[..., Any], p: Any, state: Any, ports: tuple[Array, ...], steps: int
+def time_loop(
+    step: Callable[..., Any],
+    adjoint: Callable[..., Any],
+    collect: Callable[..., Any],
+    fixed: Any,
+    start: Any,
+    xs: tuple[Array, ...],
+    steps: int,
+    length: int = 0,
 ) -> tuple[Any, Any]:
-    """The time loop of one layer: last state, and its signals over all steps."""
-    xs = tuple(over_time(x, steps) for x in ports)
-    return lax.scan(lambda s, x: step(p, s, *x), state, xs, length=steps)
+    """The last state and what each step gives out, with the derived gradient.
+
+    step(fixed, n, state, x) -> state, out, kept
+    adjoint(fixed, kept, d_state, d_out) -> d_state, d_x, sums, deltas
+    collect(fixed, outs, kept, sums, deltas) -> d_fixed
+
+    `fixed` is the same in all steps, and so is an input [1, ...]; `sums` are added
+    up over the steps, `deltas` stacked. With `length` the gradient is cut at every
+    multiple of so many steps.
+    """
+    held = tuple(x.shape[0] == 1 and steps > 1 for x in xs)
+    shapes = tuple((x.shape[1:], x.dtype) for x in xs)
+
+    def forward_loop(fixed: Any, start: Any, xs: tuple[Array, ...]) -> Any:
+        def body(state: Any, now: Any) -> Any:
+            n, moving = now
+            at = iter(moving)
+            x = tuple(a[0] if h else next(at) for a, h in zip(xs, held, strict=True))
+            state, out, kept = step(fixed, n, state, x)
+            return state, (out, kept)
+
+        moving = tuple(a for a, h in zip(xs, held, strict=True) if not h)
+        return lax.scan(body, start, (jnp.arange(steps), moving), length=steps)
+
+    @jax.custom_vjp
+    def loop(fixed: Any, start: Any, xs: tuple[Array, ...]) -> Any:
+        end, (outs, _) = forward_loop(fixed, start, xs)
+        return end, outs
+
+    def forward(*primals: Any) -> Any:
+        fixed, start, xs = jax.tree.map(lambda primal: primal.value, primals)
+        end, (outs, kept) = forward_loop(fixed, start, xs)
+        return (end, outs), (fixed, outs, kept)
+
+    def backward(saved: Any, cotangents: Any) -> Any:
+        fixed, outs, kept = saved
+        d_end, d_outs = cotangents
+        d_end = jax.tree.map(as_array, d_end, is_leaf=is_zero)
+        leaves, tree = jax.tree.flatten(d_outs, is_leaf=is_zero)
+
+        def transposed(d_state: Any, kept_now: Any, given: tuple[Array, ...]) -> Any:
+            at = iter(given)
+            d_out = jax.tree.unflatten(
+                tree, [0.0 if is_zero(d) else next(at) for d in leaves]
+            )
+            before, d_x, sums, deltas = adjoint(fixed, kept_now, d_state, d_out)
+            before = jax.tree.map(
+                lambda d, like: shaped(d, like.shape, like.dtype), before, d_state
+            )
+            d_x = tuple(shaped(d, *kind) for d, kind in zip(d_x, shapes, strict=True))
+            return before, d_x, sums, deltas
+
+        def body(carry: Any, now: Any) -> Any:
+            d_state, d_held, total = carry
+            n, kept_now, given = now
+            d_state, d_x, sums, deltas = transposed(d_state, kept_now, given)
+            if length:
+                cut = n % length == 0
+                d_state = jax.tree.map(lambda d: jnp.where(cut, 0.0, d), d_state)
+            now_held = [d for d, h in zip(d_x, held, strict=True) if h]
+            d_moving = [d for d, h in zip(d_x, held, strict=True) if not h]
+            d_held, total = jax.tree.map(jnp.add, (d_held, total), (now_held, sums))
+            return (d_state, d_held, total), (d_moving, deltas)
+
+        given = tuple(d for d in leaves if not is_zero(d))
+        first = jax.tree.map(lambda a: a[0], (kept, given))
+        sums = jax.eval_shape(transposed, d_end, *first)[2]
+        zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), sums)
+        d_held = [jnp.zeros(*kind) for kind, h in zip(shapes, held, strict=True) if h]
+        (d_start, d_held, total), (d_moving, deltas) = lax.scan(
+            body,
+            (d_end, d_held, zeros),
+            (jnp.arange(steps), kept, given),
+            length=steps,
+            reverse=True,
+        )
+        constant, moving = iter(d_held), iter(d_moving)
+        d_xs = tuple(next(constant)[None] if h else next(moving) for h in held)
+        return collect(fixed, outs, kept, total, deltas), d_start, d_xs
+
+    loop.defvjp(forward, backward, symbolic_zeros=True)
+    result: tuple[Any, Any] = loop(fixed, start, xs)
+    return result
+
+
+def layer_loop(
+    step: Callable[..., Any],
+    adjoint: Callable[..., Any],
+    p: Any,
+    start: Any,
+    ports: tuple[Array, ...],
+    steps: int,
+    length: int = 0,
+) -> tuple[Any, Any]:
+    """The time loop of one layer: its last state, its signals over all steps."""
+
+    def one(p: Any, n: Array, state: Any, x: Any) -> Any:
+        return step(p, state, *x)
+
+    def back(p: Any, kept: Any, d_state: Any, d_signals: Any) -> Any:
+        return (*adjoint(p, kept, d_state, d_signals), ())
+
+    def collect(p: Any, outs: Any, kept: Any, sums: Any, deltas: Any) -> Any:
+        return constants_gradient(p, sums)
+
+    return time_loop(one, back, collect, p, start, ports, steps, length)
+
+
+def constants_gradient(p: Any, sums: dict[str, Array]) -> Any:
+    """The gradient of a layer's constants: each summed to its shape, 0 if not learned."""
+    return only(p, **{name: summed_to(d, getattr(p, name)) for name, d in sums.items()})
+
+
+def only(record: Any, **values: Any) -> Any:
+    """A cotangent of `record` with these fields; the others have none."""
+    return type(record)(*(values.get(name) for name in record._fields))
+
+
+def summed_to(d: Array, like: Any) -> Array:
+    """`d` summed over the axes along which `like` was repeated."""
+    shape = jnp.shape(like)
+    d = jnp.sum(d, axis=tuple(range(jnp.ndim(d) - len(shape))))
+    repeated = tuple(k for k, n in enumerate(shape) if n == 1 and d.shape[k] != 1)
+    return jnp.sum(d, axis=repeated, keepdims=True)
+
+
+def shaped(d: Any, shape: tuple[int, ...], dtype: Any) -> Array:
+    """A cotangent with the shape and type of what it belongs to."""
+    return jnp.broadcast_to(jnp.asarray(d, dtype), shape)
+
+
+def is_zero(d: Any) -> bool:
+    """Whether nothing reads the value that this cotangent belongs to."""
+    return isinstance(d, SymbolicZero)
+
+
+def as_array(d: Any) -> Array:
+    """A cotangent as an array."""
+    return jnp.zeros(d.shape, d.dtype) if is_zero(d) else jnp.asarray(d)
 
 
 @jax.custom_jvp

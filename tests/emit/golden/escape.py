@@ -3,6 +3,7 @@
 Schedule
     over all steps at once: drive_cell.dense
     time loop: cell (Noisy, exact)
+        derived gradient of cell, keeps fired_1, v_tested
 
 Sequences are [T, B, ...]: steps, samples, units. Row n of a signal is its value at
 the end of step n, at time (n + 1) DT. Times are in ms, voltages in mV, currents in pA.
@@ -10,12 +11,14 @@ the end of step n, at time (n + 1) DT. Times are in ms, voltages in mV, currents
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.custom_derivatives import SymbolicZero
 
 MODEL = "Probe"
 SOURCE = "escape.snn"
@@ -109,6 +112,13 @@ class NoisySignals(NamedTuple):
     slow: Array  # 1
 
 
+class NoisyKept(NamedTuple):
+    """What the gradient of a step reads of it."""
+
+    fired_1: Array
+    v_tested: Array
+
+
 def noisy(
     tau: Value,
     rest: Value,
@@ -132,12 +142,14 @@ def noisy_start(p: Noisy, shape: tuple[int, ...], keys: Array, name: int) -> Noi
 
 def noisy_step(
     p: Noisy, s: NoisyState, x: Array, chance: Array
-) -> tuple[NoisyState, NoisySignals]:
+) -> tuple[NoisyState, NoisySignals, NoisyKept]:
     """Escape noise, several spike blocks, emitted values, a state that carries over samples and drawn initial values."""
     # v += x  (escape.snn:12)
     v = s.v + x
     # v' = (rest - v) / tau  (escape.snn:10)
     v = p.v_decay * v + p.v_drift
+    # kept for the gradient
+    v_tested = v
     # slow' = -slow / 1 s  (escape.snn:11)
     slow = p.slow_decay * s.slow
     # spike with rate 20 Hz * exp((v - 1) / 0.2)  (escape.snn:13)
@@ -158,7 +170,50 @@ def noisy_step(
     v = reset(fired_2, v + 1.0, v)
     # all that was emitted
     spike = fired_1 + spike_2
-    return NoisyState(v, slow, above_2), NoisySignals(spike, v, slow)
+    return (
+        NoisyState(v, slow, above_2),
+        NoisySignals(spike, v, slow),
+        NoisyKept(fired_1, v_tested),
+    )
+
+
+def noisy_adjoint(
+    p: Noisy, k: NoisyKept, d_next: NoisyState, d_out: NoisySignals
+) -> tuple[NoisyState, tuple[Value, ...], dict[str, Array]]:
+    """Transposed `noisy_step`: d_a is the derivative of the loss by a.
+
+    Returns those by the state before the step, the ports and the learned constants.
+    """
+    margin = -1.0 - k.v_tested
+    # v += 1  (escape.snn:14)
+    d_v = d_out.v + d_next.v
+    # slow += 0.01  (escape.snn:13)
+    d_slow = d_out.slow + d_next.slow
+    # spike when v <= -1 rising emit -1  (escape.snn:14)
+    d_fired_2 = d_v + d_out.spike
+    d_margin = triangle(margin, 0.3, 1.0) * d_fired_2
+    # spike with rate 20 Hz * exp((v - 1) / 0.2)  (escape.snn:13)
+    d_fired_1 = d_out.spike + 0.01 * d_slow - k.v_tested * d_v
+    # v' = (rest - v) / tau  (escape.snn:10)
+    d_v2 = (
+        jnp.where(k.fired_1 > 0.0, 0.0, d_v)
+        - d_margin
+        + jnp.exp((k.v_tested - 1.0) / 0.2)
+        * (
+            0.02
+            * (
+                DT
+                * (
+                    d_fired_1
+                    * jnp.exp(-(0.02 * jnp.exp((k.v_tested - 1.0) / 0.2) * DT))
+                )
+            )
+        )
+        / 0.2
+    )
+    # v += x  (escape.snn:12)
+    d_v3 = p.v_decay * d_v2
+    return d_next._replace(v=d_v3, slow=p.slow_decay * d_slow), (d_v3,), {}
 
 
 # ---- the network -------------------------------------------------------------
@@ -256,7 +311,7 @@ def step(
     # drive -> dense(6) -> Noisy() as cell  (escape.snn:21)
     drive_cell_dense = dense(x.drive, params.drive_cell_dense_w)
     # cell: Noisy  (escape.snn:21)
-    cell_state, cell = noisy_step(
+    cell_state, cell, _ = noisy_step(
         c.cell,
         state.cell,
         drive_cell_dense,
@@ -270,6 +325,48 @@ def step(
         State(cell=cell_state, sent_fold=sent_fold, key=state.key, n=state.n + 1),
         signals,
         Outputs(sent=sent),
+    )
+
+
+def loop_2(fixed: Any, n: Array, carry: Any, xs: Any) -> Any:
+    """One step of cell, which draws noise. Returns what goes on, what is read, what is kept."""
+    (c, _, state) = fixed
+    (cell_state,) = carry
+    (in_drive_cell_dense,) = xs
+    # cell: Noisy  (escape.snn:21)
+    cell_state, cell, cell_kept = noisy_step(
+        c.cell,
+        cell_state,
+        in_drive_cell_dense,
+        uniform_draws(state.key, 3414656994, n, (6,)),
+    )
+    return (cell_state,), (cell,), (cell_kept,)
+
+
+def loop_2_adjoint(fixed: Any, kept: Any, d_carry: Any, d_read: Any) -> Any:
+    """Transposed `loop_2`: d_a is the derivative of the loss by a."""
+    (c, _, _) = fixed
+    (cell_kept,) = kept
+    (d_cell_state,) = d_carry
+    (d_cell,) = d_read
+    # cell: Noisy  (escape.snn:21)
+    d_cell_state, (d_cell_x,), cell_sums = noisy_adjoint(
+        c.cell, cell_kept, d_cell_state, d_cell
+    )
+    d_in_drive_cell_dense = d_cell_x
+    return (d_cell_state,), (d_in_drive_cell_dense,), {"cell": cell_sums}, {}
+
+
+def loop_2_gradients(fixed: Any, read: Any, kept: Any, sums: Any, deltas: Any) -> Any:
+    """Gradients of what all steps share: one product for each weight."""
+    (c, params, _) = fixed
+    (cell,) = read
+    return (
+        only(c, cell=constants_gradient(c.cell, sums["cell"])),
+        only(
+            params,
+        ),
+        None,
     )
 
 
@@ -293,26 +390,15 @@ def run(
     state = init_state(params, buffers, batch, key, train)
     # drive -> dense(6) -> Noisy() as cell  (escape.snn:21)
     drive_cell_dense = dense(x.drive, params.drive_cell_dense_w)
-
-    def loop_2(carry: Any, xs: Any) -> Any:
-        """One step of cell, which draws noise."""
-        (cell_state,) = carry
-        (n, in_drive_cell_dense) = xs
-        # cell: Noisy  (escape.snn:21)
-        cell_state, cell = noisy_step(
-            c.cell,
-            cell_state,
-            in_drive_cell_dense,
-            uniform_draws(state.key, 3414656994, n, (6,)),
-        )
-        return (cell_state,), (cell,)
-
     # time loop over cell
-    (cell_state,), (cell,) = lax.scan(
+    (cell_state,), (cell,) = time_loop(
         loop_2,
+        loop_2_adjoint,
+        loop_2_gradients,
+        (c, params, state),
         (state.cell,),
-        (jnp.arange(steps), over_time(drive_cell_dense, steps)),
-        length=steps,
+        (drive_cell_dense,),
+        steps,
     )
     if train:
         buffers = buffers._replace(cell_slow=carried(cell_state.slow, weight))
@@ -410,17 +496,140 @@ def dense(x: Array, w: Array) -> Array:
     return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
 
 
-def over_time(x: Array, steps: int) -> Array:
-    """[T, B, ...] as it is, or the value [1, B, ...] held over all steps."""
-    return jnp.broadcast_to(x, (steps, *x.shape[1:]))
-
-
 def carried(state: Array, weight: Array | None) -> Array:
     """The mean of a carried state over the real samples of a batch, no gradient."""
     if weight is None:
         weight = jnp.ones(state.shape[0], state.dtype)
     shaped = weight.reshape(-1, *(1 for _ in state.shape[1:]))
     return lax.stop_gradient(jnp.sum(state * shaped, axis=0) / jnp.sum(weight))
+
+
+def time_loop(
+    step: Callable[..., Any],
+    adjoint: Callable[..., Any],
+    collect: Callable[..., Any],
+    fixed: Any,
+    start: Any,
+    xs: tuple[Array, ...],
+    steps: int,
+    length: int = 0,
+) -> tuple[Any, Any]:
+    """The last state and what each step gives out, with the derived gradient.
+
+    step(fixed, n, state, x) -> state, out, kept
+    adjoint(fixed, kept, d_state, d_out) -> d_state, d_x, sums, deltas
+    collect(fixed, outs, kept, sums, deltas) -> d_fixed
+
+    `fixed` is the same in all steps, and so is an input [1, ...]; `sums` are added
+    up over the steps, `deltas` stacked. With `length` the gradient is cut at every
+    multiple of so many steps.
+    """
+    held = tuple(x.shape[0] == 1 and steps > 1 for x in xs)
+    shapes = tuple((x.shape[1:], x.dtype) for x in xs)
+
+    def forward_loop(fixed: Any, start: Any, xs: tuple[Array, ...]) -> Any:
+        def body(state: Any, now: Any) -> Any:
+            n, moving = now
+            at = iter(moving)
+            x = tuple(a[0] if h else next(at) for a, h in zip(xs, held, strict=True))
+            state, out, kept = step(fixed, n, state, x)
+            return state, (out, kept)
+
+        moving = tuple(a for a, h in zip(xs, held, strict=True) if not h)
+        return lax.scan(body, start, (jnp.arange(steps), moving), length=steps)
+
+    @jax.custom_vjp
+    def loop(fixed: Any, start: Any, xs: tuple[Array, ...]) -> Any:
+        end, (outs, _) = forward_loop(fixed, start, xs)
+        return end, outs
+
+    def forward(*primals: Any) -> Any:
+        fixed, start, xs = jax.tree.map(lambda primal: primal.value, primals)
+        end, (outs, kept) = forward_loop(fixed, start, xs)
+        return (end, outs), (fixed, outs, kept)
+
+    def backward(saved: Any, cotangents: Any) -> Any:
+        fixed, outs, kept = saved
+        d_end, d_outs = cotangents
+        d_end = jax.tree.map(as_array, d_end, is_leaf=is_zero)
+        leaves, tree = jax.tree.flatten(d_outs, is_leaf=is_zero)
+
+        def transposed(d_state: Any, kept_now: Any, given: tuple[Array, ...]) -> Any:
+            at = iter(given)
+            d_out = jax.tree.unflatten(
+                tree, [0.0 if is_zero(d) else next(at) for d in leaves]
+            )
+            before, d_x, sums, deltas = adjoint(fixed, kept_now, d_state, d_out)
+            before = jax.tree.map(
+                lambda d, like: shaped(d, like.shape, like.dtype), before, d_state
+            )
+            d_x = tuple(shaped(d, *kind) for d, kind in zip(d_x, shapes, strict=True))
+            return before, d_x, sums, deltas
+
+        def body(carry: Any, now: Any) -> Any:
+            d_state, d_held, total = carry
+            n, kept_now, given = now
+            d_state, d_x, sums, deltas = transposed(d_state, kept_now, given)
+            if length:
+                cut = n % length == 0
+                d_state = jax.tree.map(lambda d: jnp.where(cut, 0.0, d), d_state)
+            now_held = [d for d, h in zip(d_x, held, strict=True) if h]
+            d_moving = [d for d, h in zip(d_x, held, strict=True) if not h]
+            d_held, total = jax.tree.map(jnp.add, (d_held, total), (now_held, sums))
+            return (d_state, d_held, total), (d_moving, deltas)
+
+        given = tuple(d for d in leaves if not is_zero(d))
+        first = jax.tree.map(lambda a: a[0], (kept, given))
+        sums = jax.eval_shape(transposed, d_end, *first)[2]
+        zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), sums)
+        d_held = [jnp.zeros(*kind) for kind, h in zip(shapes, held, strict=True) if h]
+        (d_start, d_held, total), (d_moving, deltas) = lax.scan(
+            body,
+            (d_end, d_held, zeros),
+            (jnp.arange(steps), kept, given),
+            length=steps,
+            reverse=True,
+        )
+        constant, moving = iter(d_held), iter(d_moving)
+        d_xs = tuple(next(constant)[None] if h else next(moving) for h in held)
+        return collect(fixed, outs, kept, total, deltas), d_start, d_xs
+
+    loop.defvjp(forward, backward, symbolic_zeros=True)
+    result: tuple[Any, Any] = loop(fixed, start, xs)
+    return result
+
+
+def constants_gradient(p: Any, sums: dict[str, Array]) -> Any:
+    """The gradient of a layer's constants: each summed to its shape, 0 if not learned."""
+    return only(p, **{name: summed_to(d, getattr(p, name)) for name, d in sums.items()})
+
+
+def only(record: Any, **values: Any) -> Any:
+    """A cotangent of `record` with these fields; the others have none."""
+    return type(record)(*(values.get(name) for name in record._fields))
+
+
+def summed_to(d: Array, like: Any) -> Array:
+    """`d` summed over the axes along which `like` was repeated."""
+    shape = jnp.shape(like)
+    d = jnp.sum(d, axis=tuple(range(jnp.ndim(d) - len(shape))))
+    repeated = tuple(k for k, n in enumerate(shape) if n == 1 and d.shape[k] != 1)
+    return jnp.sum(d, axis=repeated, keepdims=True)
+
+
+def shaped(d: Any, shape: tuple[int, ...], dtype: Any) -> Array:
+    """A cotangent with the shape and type of what it belongs to."""
+    return jnp.broadcast_to(jnp.asarray(d, dtype), shape)
+
+
+def is_zero(d: Any) -> bool:
+    """Whether nothing reads the value that this cotangent belongs to."""
+    return isinstance(d, SymbolicZero)
+
+
+def as_array(d: Any) -> Array:
+    """A cotangent as an array."""
+    return jnp.zeros(d.shape, d.dtype) if is_zero(d) else jnp.asarray(d)
 
 
 @jax.custom_jvp

@@ -3,7 +3,9 @@
 Schedule
     over all steps at once: spikes_h.dense, h_out.dense
     time loop: h_h.delay, h, h_h.dense (one loop, for they wait for each other)
+        derived gradient of h, keeps margin
     time loop: out (CubaLI, exact)
+        derived gradient of out, keeps nothing
 
 Sequences are [T, B, ...]: steps, samples, units. Row n of a signal is its value at
 the end of step n, at time (n + 1) DT. Times are in ms, voltages in mV, currents in pA.
@@ -12,7 +14,7 @@ the end of step n, at time (n + 1) DT. Times are in ms, voltages in mV, currents
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array, lax
+from jax.custom_derivatives import SymbolicZero
 
 MODEL = "Recurrent"
 SOURCE = "recurrent.snn"
@@ -119,6 +122,12 @@ class ALIFSignals(NamedTuple):
     a: Array  # 1
 
 
+class ALIFKept(NamedTuple):
+    """What the gradient of a step reads of it."""
+
+    margin: Array
+
+
 def alif(
     tau_m: Value,
     tau_a: Value,
@@ -138,7 +147,9 @@ def alif_start(p: ALIF, shape: tuple[int, ...]) -> ALIFState:
     return ALIFState(v, a)
 
 
-def alif_step(p: ALIF, s: ALIFState, x: Array) -> tuple[ALIFState, ALIFSignals]:
+def alif_step(
+    p: ALIF, s: ALIFState, x: Array
+) -> tuple[ALIFState, ALIFSignals, ALIFKept]:
     """Adaptive-threshold LIF: the threshold rises by `beta` at each spike and decays with `tau_a` (Bellec et al. 2018)."""
     # v' = (I - v) / tau_m  (std/neurons.snn:78)
     v = p.v_decay * s.v
@@ -147,14 +158,33 @@ def alif_step(p: ALIF, s: ALIFState, x: Array) -> tuple[ALIFState, ALIFSignals]:
     # v += x  (std/neurons.snn:80)
     v = v + x
     # spike when v >= theta + beta * a scale theta  (std/neurons.snn:81)
-    spike = fire_triangle(
-        (v - (p.theta + p.beta * a)) / p.theta, v >= p.theta + p.beta * a, 0.3, 1.0
-    )
+    margin = (v - (p.theta + p.beta * a)) / p.theta
+    spike = fire_triangle(margin, v >= p.theta + p.beta * a, 0.3, 1.0)
     # v -= theta  (std/neurons.snn:82)
     v = jnp.where(spike > 0.0, v - p.theta, v)
     # a += 1  (std/neurons.snn:83)
     a = jnp.where(spike > 0.0, a + 1.0, a)
-    return ALIFState(v, a), ALIFSignals(spike, v, a)
+    return ALIFState(v, a), ALIFSignals(spike, v, a), ALIFKept(margin)
+
+
+def alif_adjoint(
+    p: ALIF, k: ALIFKept, d_next: ALIFState, d_out: ALIFSignals
+) -> tuple[ALIFState, tuple[Value, ...], dict[str, Array]]:
+    """Transposed `alif_step`: d_a is the derivative of the loss by a.
+
+    Returns those by the state before the step, the ports and the learned constants.
+    """
+    # a += 1  (std/neurons.snn:83)
+    d_a = d_out.a + d_next.a
+    # v -= theta  (std/neurons.snn:82)
+    d_v = d_out.v + d_next.v
+    # spike when v >= theta + beta * a scale theta  (std/neurons.snn:81)
+    d_margin = triangle(k.margin, 0.3, 1.0) * d_out.spike
+    # v += x  (std/neurons.snn:80)
+    d_v2 = d_v + d_margin / p.theta
+    # a' = -a / tau_a  (std/neurons.snn:79)
+    d_a2 = d_a - d_margin / p.theta * p.beta
+    return d_next._replace(v=p.v_decay * d_v2, a=p.a_decay * d_a2), (d_v2,), {}
 
 
 class CubaLI(NamedTuple):
@@ -177,6 +207,10 @@ class CubaLISignals(NamedTuple):
 
     i: Array  # 1
     v: Array  # 1
+
+
+class CubaLIKept(NamedTuple):
+    """What the gradient of a step reads of it."""
 
 
 def cuba_li(
@@ -207,7 +241,7 @@ def cuba_li_start(p: CubaLI, shape: tuple[int, ...]) -> CubaLIState:
 
 def cuba_li_step(
     p: CubaLI, s: CubaLIState, x: Array
-) -> tuple[CubaLIState, CubaLISignals]:
+) -> tuple[CubaLIState, CubaLISignals, CubaLIKept]:
     """Leaky integrator with a synaptic current: a spike jumps the current, which charges the membrane in the steps that follow."""
     # v' = (i + I - v) / tau_m  (std/neurons.snn:24)
     v = p.v_from_i * s.i + p.v_decay * s.v
@@ -215,7 +249,25 @@ def cuba_li_step(
     i = p.i_decay * s.i
     # i += x  (std/neurons.snn:25)
     i = i + x
-    return CubaLIState(i, v), CubaLISignals(i, v)
+    return CubaLIState(i, v), CubaLISignals(i, v), CubaLIKept()
+
+
+def cuba_li_adjoint(
+    p: CubaLI, k: CubaLIKept, d_next: CubaLIState, d_out: CubaLISignals
+) -> tuple[CubaLIState, tuple[Value, ...], dict[str, Array]]:
+    """Transposed `cuba_li_step`: d_a is the derivative of the loss by a.
+
+    Returns those by the state before the step, the ports and the learned constants.
+    """
+    # i += x  (std/neurons.snn:25)
+    d_i = d_out.i + d_next.i
+    # v' = (i + I - v) / tau_m  (std/neurons.snn:24)
+    d_v = d_out.v + d_next.v
+    return (
+        d_next._replace(i=p.i_decay * d_i + p.v_from_i * d_v, v=p.v_decay * d_v),
+        (d_i,),
+        {},
+    )
 
 
 # ---- the network -------------------------------------------------------------
@@ -328,13 +380,13 @@ def step(
     # h -> dense(init = orthogonal(0.8)) -> delay(2 steps) -> h  (recurrent.snn:12)
     h_h_delay = state.h_h_delay[0]
     # h: ALIF  (recurrent.snn:9)
-    h_state, h = alif_step(c.h, state.h, spikes_h_dense + h_h_delay)
+    h_state, h, _ = alif_step(c.h, state.h, spikes_h_dense + h_h_delay)
     # h -> dense(init = orthogonal(0.8)) -> delay(2 steps) -> h  (recurrent.snn:12)
     h_h_dense = dense(h.spike, params.h_h_dense_w)
     # h -> dense() -> out  (recurrent.snn:13)
     h_out_dense = dense(h.spike, params.h_out_dense_w)
     # out: CubaLI  (recurrent.snn:10)
-    out_state, out = cuba_li_step(c.out, state.out, h_out_dense)
+    out_state, out, _ = cuba_li_step(c.out, state.out, h_out_dense)
     h_h_delay_ring = jnp.concatenate([state.h_h_delay[1:], h_h_dense[None]])
     # the readouts so far
     logits_fold = jnp.maximum(state.logits_fold, out.v)
@@ -353,6 +405,55 @@ def step(
         ),
         signals,
         Outputs(logits=logits, counts=counts),
+    )
+
+
+def loop_2(fixed: Any, n: Array, carry: Any, xs: Any) -> Any:
+    """One step of h, which waits for itself. Returns what goes on, what is read, what is kept."""
+    (c, params, _) = fixed
+    (h_state, h_h_delay_ring) = carry
+    (in_spikes_h_dense,) = xs
+    # h -> dense(init = orthogonal(0.8)) -> delay(2 steps) -> h  (recurrent.snn:12)
+    h_h_delay = h_h_delay_ring[0]
+    # h: ALIF  (recurrent.snn:9)
+    h_state, h, h_kept = alif_step(c.h, h_state, in_spikes_h_dense + h_h_delay)
+    # h -> dense(init = orthogonal(0.8)) -> delay(2 steps) -> h  (recurrent.snn:12)
+    h_h_dense = dense(h.spike, params.h_h_dense_w)
+    h_h_delay_ring = jnp.concatenate([h_h_delay_ring[1:], h_h_dense[None]])
+    return (h_state, h_h_delay_ring), (h,), (h_kept,)
+
+
+def loop_2_adjoint(fixed: Any, kept: Any, d_carry: Any, d_read: Any) -> Any:
+    """Transposed `loop_2`: d_a is the derivative of the loss by a."""
+    (c, params, _) = fixed
+    (h_kept,) = kept
+    (d_h_state, d_h_h_delay_ring) = d_carry
+    (d_h,) = d_read
+    # h -> dense(init = orthogonal(0.8)) -> delay(2 steps) -> h  (recurrent.snn:12)
+    d_h_h_dense = d_h_h_delay_ring[-1]
+    # h -> dense(init = orthogonal(0.8)) -> delay(2 steps) -> h  (recurrent.snn:12)
+    d_h = d_h._replace(spike=d_h.spike + dense(d_h_h_dense, params.h_h_dense_w.T))
+    # h: ALIF  (recurrent.snn:9)
+    d_h_state, (d_h_x,), h_sums = alif_adjoint(c.h, h_kept, d_h_state, d_h)
+    d_in_spikes_h_dense = d_h_x
+    d_h_h_delay = d_h_x
+    d_h_h_delay_ring = jnp.concatenate([d_h_h_delay[None], d_h_h_delay_ring[:-1]])
+    return (
+        (d_h_state, d_h_h_delay_ring),
+        (d_in_spikes_h_dense,),
+        {"h": h_sums},
+        {"h_h_dense": d_h_h_dense},
+    )
+
+
+def loop_2_gradients(fixed: Any, read: Any, kept: Any, sums: Any, deltas: Any) -> Any:
+    """Gradients of what all steps share: one product for each weight."""
+    (c, params, _) = fixed
+    (h,) = read
+    return (
+        only(c, h=constants_gradient(c.h, sums["h"])),
+        only(params, h_h_dense_w=product_gradient(h.spike, deltas["h_h_dense"])),
+        None,
     )
 
 
@@ -376,33 +477,22 @@ def run(
     state = init_state(params, buffers, batch, key, train)
     # spikes -> dense() -> h  (recurrent.snn:11)
     spikes_h_dense = dense(x.spikes, params.spikes_h_dense_w)
-
-    def loop_2(carry: Any, xs: Any) -> Any:
-        """One step of h, which wait for each other."""
-        carry = truncate(carry, xs[0], 10)
-        (h_state, h_h_delay_ring) = carry
-        (_, in_spikes_h_dense) = xs
-        # h -> dense(init = orthogonal(0.8)) -> delay(2 steps) -> h  (recurrent.snn:12)
-        h_h_delay = h_h_delay_ring[0]
-        # h: ALIF  (recurrent.snn:9)
-        h_state, h = alif_step(c.h, h_state, in_spikes_h_dense + h_h_delay)
-        # h -> dense(init = orthogonal(0.8)) -> delay(2 steps) -> h  (recurrent.snn:12)
-        h_h_dense = dense(h.spike, params.h_h_dense_w)
-        h_h_delay_ring = jnp.concatenate([h_h_delay_ring[1:], h_h_dense[None]])
-        return (h_state, h_h_delay_ring), (h,)
-
     # time loop over h
-    _, (h,) = lax.scan(
+    _, (h,) = time_loop(
         loop_2,
+        loop_2_adjoint,
+        loop_2_gradients,
+        (c, params, state),
         (state.h, state.h_h_delay),
-        (jnp.arange(steps), over_time(spikes_h_dense, steps)),
-        length=steps,
+        (spikes_h_dense,),
+        steps,
+        10,
     )
     # h -> dense() -> out  (recurrent.snn:13)
     h_out_dense = dense(h.spike, params.h_out_dense_w)
     # out: CubaLI, time loop  (recurrent.snn:10)
-    _, out = scan_layer_truncated(
-        cuba_li_step, c.out, state.out, (h_out_dense,), steps, 10
+    _, out = layer_loop(
+        cuba_li_step, cuba_li_adjoint, c.out, state.out, (h_out_dense,), steps, 10
     )
     return Signals(h=h, out=out), buffers
 
@@ -450,16 +540,25 @@ class TrainState(NamedTuple):
     rule: Any  # the optimiser's update function
 
 
+class Progress(NamedTuple):
+    """A training between two updates: from here `fit` goes on to the same numbers."""
+
+    state: TrainState
+    metrics: Sequence[Mapping[str, Any]] = ()  # of the updates since the epoch began
+    best: float = -np.inf  # score of the selected weights
+    selected: tuple[Params, Buffers] | None = None
+
+
 class Epoch(NamedTuple):
     """What `fit` yields after each epoch; `selected_*` are the best weights so far."""
 
     epoch: int
-    train: dict[str, float]
+    train: dict[str, Any]
     val: dict[str, Any]
-    state: TrainState
     selected_params: Params
     selected_buffers: Buffers
     improved: bool
+    progress: Progress
 
 
 def encode(batch: Mapping[str, Any], key: Array, train: bool) -> Inputs:
@@ -492,15 +591,23 @@ def objective(
     return total, metrics
 
 
+def run_batch(
+    params: Params, buffers: Buffers, batch: Mapping[str, Any], key: Array, train: bool
+) -> tuple[Inputs, Signals, Buffers]:
+    """One batch, encoded and run; `key` is the epoch's in training."""
+    x = encode(batch, key, train)
+    keys = per_sample(stream(key, 1349952704), batch["sample"])
+    signals, buffers = run(
+        params, buffers, x, key=keys, train=train, weight=batch["weight"]
+    )
+    return x, signals, buffers
+
+
 def loss_fn(
     params: Params, buffers: Buffers, batch: Mapping[str, Any], key: Array
 ) -> tuple[Array, tuple[dict[str, Array], Buffers]]:
     """The objective of one batch in training; `key` is the epoch's."""
-    x = encode(batch, key, True)
-    keys = per_sample(stream(key, 1349952704), batch["sample"])
-    signals, buffers = run(
-        params, buffers, x, key=keys, train=True, weight=batch["weight"]
-    )
+    x, signals, buffers = run_batch(params, buffers, batch, key, True)
     total, metrics = objective(params, signals, x, batch, sequence_steps(x, None))
     return total, (metrics, buffers)
 
@@ -517,6 +624,8 @@ def init_train_state(
     key = jax.random.key(seed)
     params = init_params(stream(key, 2412646131))
     buffers = init_buffers(stream(key, 1217136331))
+    # of one type from the first update on, so that `train_step` is compiled once
+    params, buffers = jax.tree.map(lambda a: a.astype(a.dtype), (params, buffers))
     tx = optimizer(updates_per_epoch, epochs)
     static: Any = jax.tree_util.Partial  # lets a function travel through jit
     return TrainState(
@@ -530,13 +639,19 @@ def init_train_state(
     )
 
 
+def key_of_epoch(train_state: TrainState) -> Array:
+    """The key of all draws in the running epoch."""
+    key = jax.random.wrap_key_data(train_state.key)
+    return jax.random.fold_in(key, train_state.epoch)
+
+
 @partial(jax.jit, donate_argnums=0)
 def train_step(
     train_state: TrainState, batch: Mapping[str, Any]
 ) -> tuple[TrainState, dict[str, Array]]:
     """One update."""
     params, buffers, opt_state, key, epoch, updates, rule = train_state
-    epoch_key = jax.random.fold_in(jax.random.wrap_key_data(key), epoch)
+    epoch_key = key_of_epoch(train_state)
     gradient = jax.value_and_grad(loss_fn, has_aux=True)
     (_, (metrics, buffers)), grads = gradient(params, buffers, batch, epoch_key)
     for name, grad in zip(PARAM_NAMES, grads, strict=True):
@@ -552,16 +667,14 @@ def evaluate_batch(
     params: Params, buffers: Buffers, batch: Mapping[str, Any], key: Array
 ) -> dict[str, Array]:
     """The metrics of one batch in evaluation."""
-    x = encode(batch, key, False)
-    keys = per_sample(stream(key, 1349952704), batch["sample"])
-    signals, _ = run(params, buffers, x, key=keys)
+    x, signals, _ = run_batch(params, buffers, batch, key, False)
     return objective(params, signals, x, batch, sequence_steps(x, None))[1]
 
 
-def average(parts: list[Any], weights: list[float]) -> dict[str, Any]:
-    """Means over batches by their samples; counts (matrices) are summed."""
-    parts = jax.device_get(parts)
-    share = np.asarray(weights) / sum(weights)
+def average(parts: Sequence[Any], count: int, batch: int) -> dict[str, Any]:
+    """Means over `count` samples of the values of batches; matrices are summed."""
+    parts = jax.device_get(list(parts))
+    share = [min(batch, count - n) / count for n in range(0, count, batch)]
     result: dict[str, Any] = {}
     for name, first in (parts[0] if parts else {}).items():
         values = [part[name] for part in parts]
@@ -581,12 +694,19 @@ def evaluate(
 ) -> dict[str, Any]:
     """The metrics of one split; fields have samples first."""
     key = jax.random.key(seed)
-    order = np.arange(len(next(iter(fields.values()))))
-    parts, weights = [], []
-    for part in iterate_batches(fields, batch, order):
-        parts.append(evaluate_batch(params, buffers, part, key))
-        weights.append(float(part["weight"].sum()))
-    return average(parts, weights)
+    count = len(next(iter(fields.values())))
+    batches = iterate_batches(fields, batch, np.arange(count))
+    parts = [evaluate_batch(params, buffers, part, key) for part in batches]
+    return average(parts, count, batch)
+
+
+def epoch_batches(
+    fields: Mapping[str, Any], epoch: int, batch: int, seed: int, done: int = 0
+) -> Iterator[dict[str, Any]]:
+    """The batches of one epoch in its own order, without the first `done`."""
+    count = len(next(iter(fields.values())))
+    order = np.random.default_rng((seed, epoch)).permutation(count)
+    return iterate_batches(fields, batch, order[done * batch :])
 
 
 def fit(
@@ -595,26 +715,26 @@ def fit(
     epochs: int = EPOCHS,
     batch: int = BATCH,
     seed: int = SEED,
-    state: TrainState | None = None,
-    on_batch: Callable[[int, dict[str, Array]], None] | None = None,
+    start: Progress | None = None,
+    on_update: Callable[[Progress], None] | None = None,
 ) -> Iterator[Epoch]:
-    """Train on data["train"]; with data["val"], measure and select after each epoch."""
+    """Train on data["train"]; with data["val"], measure and select after each epoch.
+
+    `on_update` hears of every update. Its Progress, or that of an epoch, is a `start`
+    from which to go on; copy what is to be kept, for the next update takes the state.
+    """
     train = data["train"]
     count = len(next(iter(train.values())))
-    if state is None:
-        state = init_train_state(seed, -(-count // batch), epochs)
-    best = -np.inf
-    selected: tuple[Params, Buffers] | None = None
+    if start is None:
+        start = Progress(init_train_state(seed, -(-count // batch), epochs))
+    state, done, best, selected = start
     for epoch in range(int(state.epoch) + 1, epochs + 1):
-        order = np.random.default_rng((seed, epoch)).permutation(count)
-        parts: list[Any] = []
-        weights: list[float] = []
-        for part in iterate_batches(train, batch, order):
-            state, metrics = train_step(state, part)
-            parts.append(metrics)
-            weights.append(float(part["weight"].sum()))
-            if on_batch is not None:
-                on_batch(int(sum(weights)), metrics)
+        metrics = list(done)
+        for part in epoch_batches(train, epoch, batch, seed, len(metrics)):
+            state, measured = train_step(state, part)
+            metrics.append(measured)
+            if on_update is not None:
+                on_update(Progress(state, metrics, best, selected))
         state = state._replace(epoch=jnp.asarray(epoch, jnp.int32))
         val: dict[str, Any] = {}
         if "val" in data:
@@ -624,11 +744,13 @@ def fit(
             score = val[SELECT.removeprefix("val.")] * (1 if SELECT_MAX else -1)
         improved = score > best
         if improved or selected is None:
-            best = score
+            best = max(best, score)
             kept = (state.params, state.buffers)
             selected = jax.tree.map(jnp.copy, kept)
-        means = average(parts, weights)
-        yield Epoch(epoch, means, val, state, selected[0], selected[1], improved)
+        means = average(metrics, count, batch)
+        progress = Progress(state, (), best, selected)
+        yield Epoch(epoch, means, val, selected[0], selected[1], improved, progress)
+        done = ()
 
 
 def main() -> None:
@@ -732,35 +854,6 @@ def dense(x: Array, w: Array) -> Array:
     return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
 
 
-def over_time(x: Array, steps: int) -> Array:
-    """[T, B, ...] as it is, or the value [1, B, ...] held over all steps."""
-    return jnp.broadcast_to(x, (steps, *x.shape[1:]))
-
-
-def scan_layer_truncated(
-    step: Callable[..., Any],
-    p: Any,
-    state: Any,
-    ports: tuple[Array, ...],
-    steps: int,
-    length: int,
-) -> tuple[Any, Any]:
-    """As `scan_layer`, with the gradient cut every `length` steps."""
-
-    def body(s: Any, x: Any) -> Any:
-        n, *inputs = x
-        return step(p, truncate(s, n, length), *inputs)
-
-    xs = (jnp.arange(steps), *(over_time(x, steps) for x in ports))
-    return lax.scan(body, state, xs, length=steps)
-
-
-def truncate(state: Any, n: Array, length: int) -> Any:
-    """The same state; every `length` steps the gradient through it is cut."""
-    cut = n % length == 0
-    return jax.tree.map(lambda s: jnp.where(cut, lax.stop_gradient(s), s), state)
-
-
 def sample_mean(values: Array, weight: Array) -> Array:
     """The mean of one number a sample [B] over the samples with weight 1."""
     return jnp.sum(values * weight) / jnp.sum(weight)
@@ -771,6 +864,162 @@ def silent_fraction(spikes: Array, weight: Array) -> Array:
     counts = jnp.sum(jnp.abs(spikes), axis=0)
     total = jnp.tensordot(weight, counts, axes=(0, 0))
     return jnp.mean((total == 0).astype(spikes.dtype))
+
+
+def time_loop(
+    step: Callable[..., Any],
+    adjoint: Callable[..., Any],
+    collect: Callable[..., Any],
+    fixed: Any,
+    start: Any,
+    xs: tuple[Array, ...],
+    steps: int,
+    length: int = 0,
+) -> tuple[Any, Any]:
+    """The last state and what each step gives out, with the derived gradient.
+
+    step(fixed, n, state, x) -> state, out, kept
+    adjoint(fixed, kept, d_state, d_out) -> d_state, d_x, sums, deltas
+    collect(fixed, outs, kept, sums, deltas) -> d_fixed
+
+    `fixed` is the same in all steps, and so is an input [1, ...]; `sums` are added
+    up over the steps, `deltas` stacked. With `length` the gradient is cut at every
+    multiple of so many steps.
+    """
+    held = tuple(x.shape[0] == 1 and steps > 1 for x in xs)
+    shapes = tuple((x.shape[1:], x.dtype) for x in xs)
+
+    def forward_loop(fixed: Any, start: Any, xs: tuple[Array, ...]) -> Any:
+        def body(state: Any, now: Any) -> Any:
+            n, moving = now
+            at = iter(moving)
+            x = tuple(a[0] if h else next(at) for a, h in zip(xs, held, strict=True))
+            state, out, kept = step(fixed, n, state, x)
+            return state, (out, kept)
+
+        moving = tuple(a for a, h in zip(xs, held, strict=True) if not h)
+        return lax.scan(body, start, (jnp.arange(steps), moving), length=steps)
+
+    @jax.custom_vjp
+    def loop(fixed: Any, start: Any, xs: tuple[Array, ...]) -> Any:
+        end, (outs, _) = forward_loop(fixed, start, xs)
+        return end, outs
+
+    def forward(*primals: Any) -> Any:
+        fixed, start, xs = jax.tree.map(lambda primal: primal.value, primals)
+        end, (outs, kept) = forward_loop(fixed, start, xs)
+        return (end, outs), (fixed, outs, kept)
+
+    def backward(saved: Any, cotangents: Any) -> Any:
+        fixed, outs, kept = saved
+        d_end, d_outs = cotangents
+        d_end = jax.tree.map(as_array, d_end, is_leaf=is_zero)
+        leaves, tree = jax.tree.flatten(d_outs, is_leaf=is_zero)
+
+        def transposed(d_state: Any, kept_now: Any, given: tuple[Array, ...]) -> Any:
+            at = iter(given)
+            d_out = jax.tree.unflatten(
+                tree, [0.0 if is_zero(d) else next(at) for d in leaves]
+            )
+            before, d_x, sums, deltas = adjoint(fixed, kept_now, d_state, d_out)
+            before = jax.tree.map(
+                lambda d, like: shaped(d, like.shape, like.dtype), before, d_state
+            )
+            d_x = tuple(shaped(d, *kind) for d, kind in zip(d_x, shapes, strict=True))
+            return before, d_x, sums, deltas
+
+        def body(carry: Any, now: Any) -> Any:
+            d_state, d_held, total = carry
+            n, kept_now, given = now
+            d_state, d_x, sums, deltas = transposed(d_state, kept_now, given)
+            if length:
+                cut = n % length == 0
+                d_state = jax.tree.map(lambda d: jnp.where(cut, 0.0, d), d_state)
+            now_held = [d for d, h in zip(d_x, held, strict=True) if h]
+            d_moving = [d for d, h in zip(d_x, held, strict=True) if not h]
+            d_held, total = jax.tree.map(jnp.add, (d_held, total), (now_held, sums))
+            return (d_state, d_held, total), (d_moving, deltas)
+
+        given = tuple(d for d in leaves if not is_zero(d))
+        first = jax.tree.map(lambda a: a[0], (kept, given))
+        sums = jax.eval_shape(transposed, d_end, *first)[2]
+        zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), sums)
+        d_held = [jnp.zeros(*kind) for kind, h in zip(shapes, held, strict=True) if h]
+        (d_start, d_held, total), (d_moving, deltas) = lax.scan(
+            body,
+            (d_end, d_held, zeros),
+            (jnp.arange(steps), kept, given),
+            length=steps,
+            reverse=True,
+        )
+        constant, moving = iter(d_held), iter(d_moving)
+        d_xs = tuple(next(constant)[None] if h else next(moving) for h in held)
+        return collect(fixed, outs, kept, total, deltas), d_start, d_xs
+
+    loop.defvjp(forward, backward, symbolic_zeros=True)
+    result: tuple[Any, Any] = loop(fixed, start, xs)
+    return result
+
+
+def layer_loop(
+    step: Callable[..., Any],
+    adjoint: Callable[..., Any],
+    p: Any,
+    start: Any,
+    ports: tuple[Array, ...],
+    steps: int,
+    length: int = 0,
+) -> tuple[Any, Any]:
+    """The time loop of one layer: its last state, its signals over all steps."""
+
+    def one(p: Any, n: Array, state: Any, x: Any) -> Any:
+        return step(p, state, *x)
+
+    def back(p: Any, kept: Any, d_state: Any, d_signals: Any) -> Any:
+        return (*adjoint(p, kept, d_state, d_signals), ())
+
+    def collect(p: Any, outs: Any, kept: Any, sums: Any, deltas: Any) -> Any:
+        return constants_gradient(p, sums)
+
+    return time_loop(one, back, collect, p, start, ports, steps, length)
+
+
+def constants_gradient(p: Any, sums: dict[str, Array]) -> Any:
+    """The gradient of a layer's constants: each summed to its shape, 0 if not learned."""
+    return only(p, **{name: summed_to(d, getattr(p, name)) for name, d in sums.items()})
+
+
+def only(record: Any, **values: Any) -> Any:
+    """A cotangent of `record` with these fields; the others have none."""
+    return type(record)(*(values.get(name) for name in record._fields))
+
+
+def summed_to(d: Array, like: Any) -> Array:
+    """`d` summed over the axes along which `like` was repeated."""
+    shape = jnp.shape(like)
+    d = jnp.sum(d, axis=tuple(range(jnp.ndim(d) - len(shape))))
+    repeated = tuple(k for k, n in enumerate(shape) if n == 1 and d.shape[k] != 1)
+    return jnp.sum(d, axis=repeated, keepdims=True)
+
+
+def product_gradient(x: Array, d: Array) -> Array:
+    """The gradient of w in x @ w: one product over all leading axes."""
+    return x.reshape(-1, x.shape[-1]).T @ d.reshape(-1, d.shape[-1])
+
+
+def shaped(d: Any, shape: tuple[int, ...], dtype: Any) -> Array:
+    """A cotangent with the shape and type of what it belongs to."""
+    return jnp.broadcast_to(jnp.asarray(d, dtype), shape)
+
+
+def is_zero(d: Any) -> bool:
+    """Whether nothing reads the value that this cotangent belongs to."""
+    return isinstance(d, SymbolicZero)
+
+
+def as_array(d: Any) -> Array:
+    """A cotangent as an array."""
+    return jnp.zeros(d.shape, d.dtype) if is_zero(d) else jnp.asarray(d)
 
 
 def exprel(z: Value) -> Array:

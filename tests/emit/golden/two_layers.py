@@ -3,7 +3,9 @@
 Schedule
     over all steps at once: pixels_h.dense, h_out.dropout, h_out.dense
     time loop: h (PLIF, exact)
+        derived gradient of h, keeps margin, v_before
     time loop: out (LI, exact)
+        derived gradient of out, keeps nothing
 
 Sequences are [T, B, ...]: steps, samples, units. Row n of a signal is its value at
 the end of step n, at time (n + 1) DT. Times are in ms, voltages in mV, currents in pA.
@@ -12,7 +14,7 @@ the end of step n, at time (n + 1) DT. Times are in ms, voltages in mV, currents
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array, lax
+from jax.custom_derivatives import SymbolicZero
 
 MODEL = "TwoLayers"
 SOURCE = "two_layers.snn"
@@ -118,6 +121,13 @@ class PLIFSignals(NamedTuple):
     v: Array  # 1
 
 
+class PLIFKept(NamedTuple):
+    """What the gradient of a step reads of it."""
+
+    margin: Array
+    v_before: Array
+
+
 def plif(
     tau: Value,
     theta: Value,
@@ -133,17 +143,38 @@ def plif_start(p: PLIF, shape: tuple[int, ...]) -> PLIFState:
     return PLIFState(v)
 
 
-def plif_step(p: PLIF, s: PLIFState, x: Array) -> tuple[PLIFState, PLIFSignals]:
+def plif_step(
+    p: PLIF, s: PLIFState, x: Array
+) -> tuple[PLIFState, PLIFSignals, PLIFKept]:
     """LIF whose time constant is learned, one for the layer (Fang et al. 2021); `tau = 10 ms per neuron trainable` for one each."""
+    # kept for the gradient
+    v_before = s.v
     # v' = (I - v) / tau  (std/neurons.snn:61)
     v = p.v_decay * s.v
     # v += x  (std/neurons.snn:62)
     v = v + x
     # spike when v >= theta  (std/neurons.snn:63)
-    spike = fire_atan(v - p.theta, v >= p.theta, 2.0)
+    margin = v - p.theta
+    spike = fire_atan(margin, v >= p.theta, 2.0)
     # v -= theta  (std/neurons.snn:63)
     v = jnp.where(spike > 0.0, v - p.theta, v)
-    return PLIFState(v), PLIFSignals(spike, v)
+    return PLIFState(v), PLIFSignals(spike, v), PLIFKept(margin, v_before)
+
+
+def plif_adjoint(
+    p: PLIF, k: PLIFKept, d_next: PLIFState, d_out: PLIFSignals
+) -> tuple[PLIFState, tuple[Value, ...], dict[str, Array]]:
+    """Transposed `plif_step`: d_a is the derivative of the loss by a.
+
+    Returns those by the state before the step, the ports and the learned constants.
+    """
+    # v -= theta  (std/neurons.snn:63)
+    d_v = d_out.v + d_next.v
+    # spike when v >= theta  (std/neurons.snn:63)
+    d_margin = atan(k.margin, 2.0) * d_out.spike
+    # v += x  (std/neurons.snn:62)
+    d_v2 = d_v + d_margin
+    return d_next._replace(v=p.v_decay * d_v2), (d_v2,), {"v_decay": k.v_before * d_v2}
 
 
 class LI(NamedTuple):
@@ -164,6 +195,10 @@ class LISignals(NamedTuple):
     v: Array  # 1
 
 
+class LIKept(NamedTuple):
+    """What the gradient of a step reads of it."""
+
+
 def li(
     tau: Value,
 ) -> LI:
@@ -178,13 +213,25 @@ def li_start(p: LI, shape: tuple[int, ...]) -> LIState:
     return LIState(v)
 
 
-def li_step(p: LI, s: LIState, x: Array) -> tuple[LIState, LISignals]:
+def li_step(p: LI, s: LIState, x: Array) -> tuple[LIState, LISignals, LIKept]:
     """Leaky integrator driven by weighted spikes; never fires. Read `v`."""
     # v' = (I - v) / tau  (std/neurons.snn:11)
     v = p.v_decay * s.v
     # v += x  (std/neurons.snn:12)
     v = v + x
-    return LIState(v), LISignals(v)
+    return LIState(v), LISignals(v), LIKept()
+
+
+def li_adjoint(
+    p: LI, k: LIKept, d_next: LIState, d_out: LISignals
+) -> tuple[LIState, tuple[Value, ...], dict[str, Array]]:
+    """Transposed `li_step`: d_a is the derivative of the loss by a.
+
+    Returns those by the state before the step, the ports and the learned constants.
+    """
+    # v += x  (std/neurons.snn:12)
+    d_v = d_out.v + d_next.v
+    return d_next._replace(v=p.v_decay * d_v), (d_v,), {}
 
 
 # ---- the network -------------------------------------------------------------
@@ -299,13 +346,13 @@ def step(
     # pixels_h.dense in pixels -> dense(32, bias = true) -> PLIF...  (two_layers.snn:9)
     pixels_h_dense = dense(x.pixels, params.pixels_h_dense_w) + params.pixels_h_dense_b
     # h: PLIF  (two_layers.snn:9)
-    h_state, h = plif_step(c.h, state.h, pixels_h_dense)
+    h_state, h, _ = plif_step(c.h, state.h, pixels_h_dense)
     # h_out.dropout in pixels -> dense(32, bias = true) -> PLIF...  (two_layers.snn:10)
     h_out_dropout = h.spike * state.h_out_dropout
     # h_out.dense in pixels -> dense(32, bias = true) -> PLIF...  (two_layers.snn:10)
     h_out_dense = dense(h_out_dropout, params.h_out_dense_w)
     # out: LI  (two_layers.snn:10)
-    out_state, out = li_step(c.out, state.out, h_out_dense)
+    out_state, out, _ = li_step(c.out, state.out, h_out_dense)
     # the readouts so far
     logits_fold = jnp.where(
         (state.n >= 5), state.logits_fold + out.v, state.logits_fold
@@ -346,13 +393,13 @@ def run(
     # pixels_h.dense in pixels -> dense(32, bias = true) -> PLIF...  (two_layers.snn:9)
     pixels_h_dense = dense(x.pixels, params.pixels_h_dense_w) + params.pixels_h_dense_b
     # h: PLIF, time loop  (two_layers.snn:9)
-    _, h = scan_layer(plif_step, c.h, state.h, (pixels_h_dense,), steps)
+    _, h = layer_loop(plif_step, plif_adjoint, c.h, state.h, (pixels_h_dense,), steps)
     # h_out.dropout in pixels -> dense(32, bias = true) -> PLIF...  (two_layers.snn:10)
     h_out_dropout = h.spike * state.h_out_dropout
     # h_out.dense in pixels -> dense(32, bias = true) -> PLIF...  (two_layers.snn:10)
     h_out_dense = dense(h_out_dropout, params.h_out_dense_w)
     # out: LI, time loop  (two_layers.snn:10)
-    _, out = scan_layer(li_step, c.out, state.out, (h_out_dense,), steps)
+    _, out = layer_loop(li_step, li_adjoint, c.out, state.out, (h_out_dense,), steps)
     return Signals(h=h, out=out), buffers
 
 
@@ -397,16 +444,25 @@ class TrainState(NamedTuple):
     rule: Any  # the optimiser's update function
 
 
+class Progress(NamedTuple):
+    """A training between two updates: from here `fit` goes on to the same numbers."""
+
+    state: TrainState
+    metrics: Sequence[Mapping[str, Any]] = ()  # of the updates since the epoch began
+    best: float = -np.inf  # score of the selected weights
+    selected: tuple[Params, Buffers] | None = None
+
+
 class Epoch(NamedTuple):
     """What `fit` yields after each epoch; `selected_*` are the best weights so far."""
 
     epoch: int
-    train: dict[str, float]
+    train: dict[str, Any]
     val: dict[str, Any]
-    state: TrainState
     selected_params: Params
     selected_buffers: Buffers
     improved: bool
+    progress: Progress
 
 
 def encode(batch: Mapping[str, Any], key: Array, train: bool) -> Inputs:
@@ -448,15 +504,23 @@ def objective(
     return total, metrics
 
 
+def run_batch(
+    params: Params, buffers: Buffers, batch: Mapping[str, Any], key: Array, train: bool
+) -> tuple[Inputs, Signals, Buffers]:
+    """One batch, encoded and run; `key` is the epoch's in training."""
+    x = encode(batch, key, train)
+    keys = per_sample(stream(key, 1349952704), batch["sample"])
+    signals, buffers = run(
+        params, buffers, x, key=keys, train=train, weight=batch["weight"]
+    )
+    return x, signals, buffers
+
+
 def loss_fn(
     params: Params, buffers: Buffers, batch: Mapping[str, Any], key: Array
 ) -> tuple[Array, tuple[dict[str, Array], Buffers]]:
     """The objective of one batch in training; `key` is the epoch's."""
-    x = encode(batch, key, True)
-    keys = per_sample(stream(key, 1349952704), batch["sample"])
-    signals, buffers = run(
-        params, buffers, x, key=keys, train=True, weight=batch["weight"]
-    )
+    x, signals, buffers = run_batch(params, buffers, batch, key, True)
     total, metrics = objective(params, signals, x, batch, sequence_steps(x, None))
     return total, (metrics, buffers)
 
@@ -497,6 +561,8 @@ def init_train_state(
     key = jax.random.key(seed)
     params = init_params(stream(key, 2412646131))
     buffers = init_buffers(stream(key, 1217136331))
+    # of one type from the first update on, so that `train_step` is compiled once
+    params, buffers = jax.tree.map(lambda a: a.astype(a.dtype), (params, buffers))
     tx = optimizer(updates_per_epoch, epochs)
     static: Any = jax.tree_util.Partial  # lets a function travel through jit
     return TrainState(
@@ -510,13 +576,19 @@ def init_train_state(
     )
 
 
+def key_of_epoch(train_state: TrainState) -> Array:
+    """The key of all draws in the running epoch."""
+    key = jax.random.wrap_key_data(train_state.key)
+    return jax.random.fold_in(key, train_state.epoch)
+
+
 @partial(jax.jit, donate_argnums=0)
 def train_step(
     train_state: TrainState, batch: Mapping[str, Any]
 ) -> tuple[TrainState, dict[str, Array]]:
     """One update."""
     params, buffers, opt_state, key, epoch, updates, rule = train_state
-    epoch_key = jax.random.fold_in(jax.random.wrap_key_data(key), epoch)
+    epoch_key = key_of_epoch(train_state)
     gradient = jax.value_and_grad(loss_fn, has_aux=True)
     (_, (metrics, buffers)), grads = gradient(params, buffers, batch, epoch_key)
     for name, grad in zip(PARAM_NAMES, grads, strict=True):
@@ -532,16 +604,14 @@ def evaluate_batch(
     params: Params, buffers: Buffers, batch: Mapping[str, Any], key: Array
 ) -> dict[str, Array]:
     """The metrics of one batch in evaluation."""
-    x = encode(batch, key, False)
-    keys = per_sample(stream(key, 1349952704), batch["sample"])
-    signals, _ = run(params, buffers, x, key=keys)
+    x, signals, _ = run_batch(params, buffers, batch, key, False)
     return objective(params, signals, x, batch, sequence_steps(x, None))[1]
 
 
-def average(parts: list[Any], weights: list[float]) -> dict[str, Any]:
-    """Means over batches by their samples; counts (matrices) are summed."""
-    parts = jax.device_get(parts)
-    share = np.asarray(weights) / sum(weights)
+def average(parts: Sequence[Any], count: int, batch: int) -> dict[str, Any]:
+    """Means over `count` samples of the values of batches; matrices are summed."""
+    parts = jax.device_get(list(parts))
+    share = [min(batch, count - n) / count for n in range(0, count, batch)]
     result: dict[str, Any] = {}
     for name, first in (parts[0] if parts else {}).items():
         values = [part[name] for part in parts]
@@ -561,12 +631,19 @@ def evaluate(
 ) -> dict[str, Any]:
     """The metrics of one split; fields have samples first."""
     key = jax.random.key(seed)
-    order = np.arange(len(next(iter(fields.values()))))
-    parts, weights = [], []
-    for part in iterate_batches(fields, batch, order):
-        parts.append(evaluate_batch(params, buffers, part, key))
-        weights.append(float(part["weight"].sum()))
-    return average(parts, weights)
+    count = len(next(iter(fields.values())))
+    batches = iterate_batches(fields, batch, np.arange(count))
+    parts = [evaluate_batch(params, buffers, part, key) for part in batches]
+    return average(parts, count, batch)
+
+
+def epoch_batches(
+    fields: Mapping[str, Any], epoch: int, batch: int, seed: int, done: int = 0
+) -> Iterator[dict[str, Any]]:
+    """The batches of one epoch in its own order, without the first `done`."""
+    count = len(next(iter(fields.values())))
+    order = np.random.default_rng((seed, epoch)).permutation(count)
+    return iterate_batches(fields, batch, order[done * batch :])
 
 
 def fit(
@@ -575,26 +652,26 @@ def fit(
     epochs: int = EPOCHS,
     batch: int = BATCH,
     seed: int = SEED,
-    state: TrainState | None = None,
-    on_batch: Callable[[int, dict[str, Array]], None] | None = None,
+    start: Progress | None = None,
+    on_update: Callable[[Progress], None] | None = None,
 ) -> Iterator[Epoch]:
-    """Train on data["train"]; with data["val"], measure and select after each epoch."""
+    """Train on data["train"]; with data["val"], measure and select after each epoch.
+
+    `on_update` hears of every update. Its Progress, or that of an epoch, is a `start`
+    from which to go on; copy what is to be kept, for the next update takes the state.
+    """
     train = data["train"]
     count = len(next(iter(train.values())))
-    if state is None:
-        state = init_train_state(seed, -(-count // batch), epochs)
-    best = -np.inf
-    selected: tuple[Params, Buffers] | None = None
+    if start is None:
+        start = Progress(init_train_state(seed, -(-count // batch), epochs))
+    state, done, best, selected = start
     for epoch in range(int(state.epoch) + 1, epochs + 1):
-        order = np.random.default_rng((seed, epoch)).permutation(count)
-        parts: list[Any] = []
-        weights: list[float] = []
-        for part in iterate_batches(train, batch, order):
-            state, metrics = train_step(state, part)
-            parts.append(metrics)
-            weights.append(float(part["weight"].sum()))
-            if on_batch is not None:
-                on_batch(int(sum(weights)), metrics)
+        metrics = list(done)
+        for part in epoch_batches(train, epoch, batch, seed, len(metrics)):
+            state, measured = train_step(state, part)
+            metrics.append(measured)
+            if on_update is not None:
+                on_update(Progress(state, metrics, best, selected))
         state = state._replace(epoch=jnp.asarray(epoch, jnp.int32))
         val: dict[str, Any] = {}
         if "val" in data:
@@ -604,11 +681,13 @@ def fit(
             score = val[SELECT.removeprefix("val.")] * (1 if SELECT_MAX else -1)
         improved = score > best
         if improved or selected is None:
-            best = score
+            best = max(best, score)
             kept = (state.params, state.buffers)
             selected = jax.tree.map(jnp.copy, kept)
-        means = average(parts, weights)
-        yield Epoch(epoch, means, val, state, selected[0], selected[1], improved)
+        means = average(metrics, count, batch)
+        progress = Progress(state, (), best, selected)
+        yield Epoch(epoch, means, val, selected[0], selected[1], improved, progress)
+        done = ()
 
 
 def main() -> None:
@@ -759,19 +838,6 @@ def dense(x: Array, w: Array) -> Array:
     return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
 
 
-def over_time(x: Array, steps: int) -> Array:
-    """[T, B, ...] as it is, or the value [1, B, ...] held over all steps."""
-    return jnp.broadcast_to(x, (steps, *x.shape[1:]))
-
-
-def scan_layer(
-    step: Callable[..., Any], p: Any, state: Any, ports: tuple[Array, ...], steps: int
-) -> tuple[Any, Any]:
-    """The time loop of one layer: last state, and its signals over all steps."""
-    xs = tuple(over_time(x, steps) for x in ports)
-    return lax.scan(lambda s, x: step(p, s, *x), state, xs, length=steps)
-
-
 def sample_mean(values: Array, weight: Array) -> Array:
     """The mean of one number a sample [B] over the samples with weight 1."""
     return jnp.sum(values * weight) / jnp.sum(weight)
@@ -782,6 +848,157 @@ def silent_fraction(spikes: Array, weight: Array) -> Array:
     counts = jnp.sum(jnp.abs(spikes), axis=0)
     total = jnp.tensordot(weight, counts, axes=(0, 0))
     return jnp.mean((total == 0).astype(spikes.dtype))
+
+
+def time_loop(
+    step: Callable[..., Any],
+    adjoint: Callable[..., Any],
+    collect: Callable[..., Any],
+    fixed: Any,
+    start: Any,
+    xs: tuple[Array, ...],
+    steps: int,
+    length: int = 0,
+) -> tuple[Any, Any]:
+    """The last state and what each step gives out, with the derived gradient.
+
+    step(fixed, n, state, x) -> state, out, kept
+    adjoint(fixed, kept, d_state, d_out) -> d_state, d_x, sums, deltas
+    collect(fixed, outs, kept, sums, deltas) -> d_fixed
+
+    `fixed` is the same in all steps, and so is an input [1, ...]; `sums` are added
+    up over the steps, `deltas` stacked. With `length` the gradient is cut at every
+    multiple of so many steps.
+    """
+    held = tuple(x.shape[0] == 1 and steps > 1 for x in xs)
+    shapes = tuple((x.shape[1:], x.dtype) for x in xs)
+
+    def forward_loop(fixed: Any, start: Any, xs: tuple[Array, ...]) -> Any:
+        def body(state: Any, now: Any) -> Any:
+            n, moving = now
+            at = iter(moving)
+            x = tuple(a[0] if h else next(at) for a, h in zip(xs, held, strict=True))
+            state, out, kept = step(fixed, n, state, x)
+            return state, (out, kept)
+
+        moving = tuple(a for a, h in zip(xs, held, strict=True) if not h)
+        return lax.scan(body, start, (jnp.arange(steps), moving), length=steps)
+
+    @jax.custom_vjp
+    def loop(fixed: Any, start: Any, xs: tuple[Array, ...]) -> Any:
+        end, (outs, _) = forward_loop(fixed, start, xs)
+        return end, outs
+
+    def forward(*primals: Any) -> Any:
+        fixed, start, xs = jax.tree.map(lambda primal: primal.value, primals)
+        end, (outs, kept) = forward_loop(fixed, start, xs)
+        return (end, outs), (fixed, outs, kept)
+
+    def backward(saved: Any, cotangents: Any) -> Any:
+        fixed, outs, kept = saved
+        d_end, d_outs = cotangents
+        d_end = jax.tree.map(as_array, d_end, is_leaf=is_zero)
+        leaves, tree = jax.tree.flatten(d_outs, is_leaf=is_zero)
+
+        def transposed(d_state: Any, kept_now: Any, given: tuple[Array, ...]) -> Any:
+            at = iter(given)
+            d_out = jax.tree.unflatten(
+                tree, [0.0 if is_zero(d) else next(at) for d in leaves]
+            )
+            before, d_x, sums, deltas = adjoint(fixed, kept_now, d_state, d_out)
+            before = jax.tree.map(
+                lambda d, like: shaped(d, like.shape, like.dtype), before, d_state
+            )
+            d_x = tuple(shaped(d, *kind) for d, kind in zip(d_x, shapes, strict=True))
+            return before, d_x, sums, deltas
+
+        def body(carry: Any, now: Any) -> Any:
+            d_state, d_held, total = carry
+            n, kept_now, given = now
+            d_state, d_x, sums, deltas = transposed(d_state, kept_now, given)
+            if length:
+                cut = n % length == 0
+                d_state = jax.tree.map(lambda d: jnp.where(cut, 0.0, d), d_state)
+            now_held = [d for d, h in zip(d_x, held, strict=True) if h]
+            d_moving = [d for d, h in zip(d_x, held, strict=True) if not h]
+            d_held, total = jax.tree.map(jnp.add, (d_held, total), (now_held, sums))
+            return (d_state, d_held, total), (d_moving, deltas)
+
+        given = tuple(d for d in leaves if not is_zero(d))
+        first = jax.tree.map(lambda a: a[0], (kept, given))
+        sums = jax.eval_shape(transposed, d_end, *first)[2]
+        zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), sums)
+        d_held = [jnp.zeros(*kind) for kind, h in zip(shapes, held, strict=True) if h]
+        (d_start, d_held, total), (d_moving, deltas) = lax.scan(
+            body,
+            (d_end, d_held, zeros),
+            (jnp.arange(steps), kept, given),
+            length=steps,
+            reverse=True,
+        )
+        constant, moving = iter(d_held), iter(d_moving)
+        d_xs = tuple(next(constant)[None] if h else next(moving) for h in held)
+        return collect(fixed, outs, kept, total, deltas), d_start, d_xs
+
+    loop.defvjp(forward, backward, symbolic_zeros=True)
+    result: tuple[Any, Any] = loop(fixed, start, xs)
+    return result
+
+
+def layer_loop(
+    step: Callable[..., Any],
+    adjoint: Callable[..., Any],
+    p: Any,
+    start: Any,
+    ports: tuple[Array, ...],
+    steps: int,
+    length: int = 0,
+) -> tuple[Any, Any]:
+    """The time loop of one layer: its last state, its signals over all steps."""
+
+    def one(p: Any, n: Array, state: Any, x: Any) -> Any:
+        return step(p, state, *x)
+
+    def back(p: Any, kept: Any, d_state: Any, d_signals: Any) -> Any:
+        return (*adjoint(p, kept, d_state, d_signals), ())
+
+    def collect(p: Any, outs: Any, kept: Any, sums: Any, deltas: Any) -> Any:
+        return constants_gradient(p, sums)
+
+    return time_loop(one, back, collect, p, start, ports, steps, length)
+
+
+def constants_gradient(p: Any, sums: dict[str, Array]) -> Any:
+    """The gradient of a layer's constants: each summed to its shape, 0 if not learned."""
+    return only(p, **{name: summed_to(d, getattr(p, name)) for name, d in sums.items()})
+
+
+def only(record: Any, **values: Any) -> Any:
+    """A cotangent of `record` with these fields; the others have none."""
+    return type(record)(*(values.get(name) for name in record._fields))
+
+
+def summed_to(d: Array, like: Any) -> Array:
+    """`d` summed over the axes along which `like` was repeated."""
+    shape = jnp.shape(like)
+    d = jnp.sum(d, axis=tuple(range(jnp.ndim(d) - len(shape))))
+    repeated = tuple(k for k, n in enumerate(shape) if n == 1 and d.shape[k] != 1)
+    return jnp.sum(d, axis=repeated, keepdims=True)
+
+
+def shaped(d: Any, shape: tuple[int, ...], dtype: Any) -> Array:
+    """A cotangent with the shape and type of what it belongs to."""
+    return jnp.broadcast_to(jnp.asarray(d, dtype), shape)
+
+
+def is_zero(d: Any) -> bool:
+    """Whether nothing reads the value that this cotangent belongs to."""
+    return isinstance(d, SymbolicZero)
+
+
+def as_array(d: Any) -> Array:
+    """A cotangent as an array."""
+    return jnp.zeros(d.shape, d.dtype) if is_zero(d) else jnp.asarray(d)
 
 
 def mean_over_time(x: Array) -> Array:

@@ -1,0 +1,255 @@
+"""Prints the time loop of a group of nodes: its step, its adjoint, and the gradients that one product each makes at the end."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from snnc import model
+from snnc.emit.names import field_name, function_name, identifier
+from snnc.emit.node_lines import (
+    Active,
+    is_ring,
+    operation_comment,
+    ports_of,
+    signal_text,
+    step_lines,
+    tuple_text,
+    weight_texts,
+)
+from snnc.emit.statement_text import LineView, place
+from snnc.lower.schedule import sources_of
+from snnc.plan import Adjoint, Group, StepPlan
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionView:
+    """One function of a time loop: what it unpacks, its lines and its result."""
+
+    unpacked: tuple[str, ...]
+    lines: tuple[LineView, ...]
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoopView:
+    """The functions of one time loop at module level. Without `adjoint`, JAX differentiates the loop."""
+
+    name: str
+    doc: str
+    step: FunctionView
+    adjoint: FunctionView | None
+    gradients: FunctionView | None
+
+
+@dataclass
+class GroupLoop:
+    """One group of nodes that share a time loop, with all that its texts agree on."""
+
+    group: Group
+    plan: StepPlan
+    adjoints: dict[str, Adjoint | str]
+    number: int
+    read_outside: frozenset[str]
+    outside: tuple[model.Signal, ...] = field(init=False)
+    layers: list[model.Layer] = field(init=False)
+    rings: list[model.OpNode] = field(init=False)
+
+    def __post_init__(self) -> None:
+        nodes = self.group.nodes
+        members = {node.name for node in nodes}
+        self.outside = tuple(dict.fromkeys(s for node in nodes for s in sources_of(node) if s.node not in members))
+        self.layers = [n for n in nodes if isinstance(n, model.Layer)]
+        self.rings = [n for n in nodes if isinstance(n, model.OpNode) and is_ring(n)]
+
+    @property
+    def name(self) -> str:
+        return f"loop_{self.number}"
+
+    @property
+    def derived(self) -> bool:
+        return not any(isinstance(self.adjoints[self.plan.body(n.name).name], str) for n in self.layers)
+
+    @property
+    def read(self) -> list[str]:
+        """The nodes whose values leave the loop."""
+        return [n.name for n in self.group.nodes if isinstance(n, model.Layer) or n.name in self.read_outside]
+
+    @property
+    def carried(self) -> list[str]:
+        return [f"{identifier(n.name)}_state" for n in self.layers] + [f"{identifier(n.name)}_ring" for n in self.rings]
+
+    @property
+    def local(self) -> dict[model.Signal, str]:
+        return {s: identifier(f"in_{s.node}_{s.name}" if s.name else f"in_{s.node}") for s in self.outside}
+
+    def call(self, truncate: int | None) -> LineView:
+        """Return the line of `run` that runs the loop."""
+        network = self.plan.network
+        start = [f"state.{field_name(n.name)}" for n in self.layers] + [
+            f"state.{identifier(n.name)}" for n in self.rings
+        ]
+        xs = [signal_text(s, network, {}) for s in self.outside]
+        functions = [self.name] + ([f"{self.name}_adjoint", f"{self.name}_gradients"] if self.derived else [])
+        args = [*functions, "(c, params, state)", tuple_text(start, True), tuple_text(xs, True), "steps"]
+        args += [] if truncate is None else [str(truncate)]
+        carries = any(slot.carry for n in self.layers for slot in self.plan.body(n.name).slots)
+        end = tuple_text(self.carried, True) if carries else "_"
+        read = tuple_text([identifier(n) for n in self.read], True)
+        function = "time_loop" if self.derived else "time_loop_by_jax"
+        names = ", ".join(n.name for n in self.layers)
+        return LineView(f"time loop over {names}", f"{end}, {read} = {function}({', '.join(args)})")
+
+    def view(self) -> LoopView:
+        back = _Transposed(self) if self.derived else None
+        names = ", ".join(n.name for n in self.layers)
+        verb = "wait" if len(self.layers) > 1 else "waits"
+        why = (
+            f"which {verb} for {'each other' if len(self.layers) > 1 else 'itself'}"
+            if self.group.loop
+            else "which draws noise"
+        )
+        states = {n.name: f"{identifier(n.name)}_state" for n in self.layers}
+        states |= {n.name: f"{identifier(n.name)}_ring" for n in self.rings}
+        kept = back.kept if back else []
+        read = [identifier(n) for n in self.read]
+        fixed = (["c", "params", "state"], "fixed")
+        step = _function(
+            (fixed, (self.carried, "carry"), (list(self.local.values()), "xs")),
+            step_lines(self.group.nodes, self.plan, self.local, states, "n", keep=self.derived),
+            f"{tuple_text(self.carried, True)}, {tuple_text(read, True)}, {tuple_text([k for k, _ in kept], True)}",
+        )
+        doc = f"One step of {names}, {why}."
+        if back is None:
+            return LoopView(self.name, doc, step, None, None)
+        names_kept = ([k for _, k in kept], "kept")
+        d_carry, d_read = [f"d_{name}" for name in self.carried], [f"d_{name}" for name in read]
+        adjoint = _function((fixed, names_kept, (d_carry, "d_carry"), (d_read, "d_read")), back.lines, back.result())
+        gradients = _function((fixed, (read, "read"), names_kept), [], back.collected())
+        return LoopView(self.name, doc, step, adjoint, gradients)
+
+
+def _function(packed: tuple[tuple[list[str], str], ...], lines: list[LineView], result: str) -> FunctionView:
+    """Return a function that unpacks of `packed` (names, tuple) what its text reads."""
+    words = set(re.findall(r"\w+", " ".join([*(line.code for line in lines), result])))
+    unpacked = []
+    for names, source in packed:
+        if words & set(names):
+            unpacked.append(f"{tuple_text([n if n in words else '_' for n in names])} = {source}")
+    return FunctionView(tuple(unpacked), tuple(lines), result)
+
+
+class _Transposed:
+    """The lines of the adjoint of one step of a group, from its last node to its first."""
+
+    def __init__(self, loop: GroupLoop) -> None:
+        self.loop = loop
+        self.lines: list[LineView] = []
+        self.deltas: list[tuple[str, model.OpNode]] = []
+        self.sums: list[tuple[str, str]] = []
+        self.known = {f"d_{identifier(n)}" for n in loop.read}
+        self.inputs: dict[model.Signal, str] = {}
+        # (its name in the forward step, its name in the adjoint) of all that is kept
+        self.kept = [(f"{identifier(n.name)}_kept", f"{identifier(n.name)}_kept") for n in loop.layers]
+        self._keep_sources()
+        for node in loop.rings:
+            self._add(node.sources[0], f"d_{identifier(node.name)}_ring[-1]", operation_comment(node))
+        for member in reversed(loop.group.nodes):
+            self._node(member)
+
+    def _keep_sources(self) -> None:
+        """Keep what products multiply and `relu` tests, unless it leaves the loop anyway."""
+        for node in self.loop.group.nodes:
+            if not isinstance(node, model.OpNode) or not (node.op.weights() or node.op.keeps_input):
+                continue
+            source = node.sources[0]
+            if source in self.loop.local or (source.node in self.loop.read and not node.op.keeps_input):
+                continue
+            name = self._source_name(source)
+            text = signal_text(source, self.loop.plan.network, {})
+            if (text, name) not in self.kept:
+                self.kept.append((text, name))
+
+    def _source_name(self, source: model.Signal) -> str:
+        return f"{identifier(source.node)}_{source.name}" if source.name else identifier(source.node)
+
+    def _node(self, node: Active) -> None:
+        if isinstance(node, model.Layer):
+            self._layer(node)
+            return
+        name = identifier(node.name)
+        if is_ring(node):
+            d, ring = f"d_{name}", f"d_{name}_ring"
+            steps = getattr(node.op, "steps", 1)
+            text = f"{d}[None]" if steps == 1 else f"jnp.concatenate([{d}[None], {ring}[:-1]])"
+            value = text if d in self.known else f"jnp.concatenate([jnp.zeros_like({ring}[:1]), {ring}[:-1]])"
+            self.lines.append(LineView("", f"{ring} = {value}"))
+            return
+        d = f"d_{name}"
+        if d not in self.known:
+            return
+        source = self._source_name(node.sources[0])
+        if node.op.kind == "delay":  # of 0 steps
+            self._add(node.sources[0], d, operation_comment(node))
+            return
+        self._add(
+            node.sources[0],
+            node.op.transposed(d, source, weight_texts(node), node.in_shapes[0]),
+            operation_comment(node),
+        )
+        if node.op.weights():
+            self.deltas.append((d, node))
+
+    def _layer(self, layer: model.Layer) -> None:
+        name = identifier(layer.name)
+        body = self.loop.plan.body(layer.name)
+        ports = [f"d_{name}_{port}" for port in body.ports]
+        call = f"{function_name(body.name)}_adjoint(c.{field_name(layer.name)}, {name}_kept, d_{name}_state, d_{name})"
+        self.lines.append(
+            LineView(
+                f"{layer.name}: {layer.neuron.name}  ({place(layer.span)})",
+                f"d_{name}_state, {tuple_text(ports, True)}, {name}_sums = {call}",
+            )
+        )
+        self.sums.append((field_name(layer.name), f"{name}_sums"))
+        for port, signals in ports_of(layer, body.ports):
+            for signal in signals:
+                self._add(signal, f"d_{name}_{port}", "")
+
+    def _add(self, signal: model.Signal, text: str, comment: str) -> None:
+        """Add a cotangent to that of a signal."""
+        loop = self.loop
+        if signal in loop.local:
+            target = f"d_{loop.local[signal]}"
+            self.inputs[signal] = target
+        elif isinstance(loop.plan.network.node(signal.node), model.Layer):
+            node = identifier(signal.node)
+            part = field_name(f"{signal.name}_pre" if signal.pre else signal.name)
+            self.lines.append(LineView(comment, f"d_{node} = d_{node}._replace({part}=d_{node}.{part} + {text})"))
+            return
+        else:
+            target = f"d_{identifier(signal.node)}"
+        value = f"{target} + {text}" if target in self.known else text
+        if value != target:
+            self.lines.append(LineView(comment, f"{target} = {value}"))
+        self.known.add(target)
+
+    def result(self) -> str:
+        carry = tuple_text([f"d_{name}" for name in self.loop.carried], True)
+        xs = tuple_text([self.inputs.get(s, "0.0") for s in self.loop.outside], True)
+        sums = ", ".join(f'"{name}": {text}' for name, text in self.sums)
+        deltas = ", ".join(f'"{identifier(node.name)}": {d}' for d, node in self.deltas)
+        return f"{carry}, {xs}, {{{sums}}}, {{{deltas}}}"
+
+    def collected(self) -> str:
+        constants = ", ".join(f'{name}=constants_gradient(c.{name}, sums["{name}"])' for name, _ in self.sums)
+        gradients = []
+        for _, node in self.deltas:
+            source = node.sources[0]
+            inside = source.node in self.loop.read and not node.op.keeps_input
+            x = signal_text(source, self.loop.plan.network, {}) if inside else self._source_name(source)
+            texts = weight_texts(node)
+            for weight, text in node.op.gradients(f'deltas["{identifier(node.name)}"]', x):
+                field_ = texts[weight].removeprefix("params.")
+                gradients.append(f"{field_}={text.replace('{b}', texts[weight])}")
+        return f"only(c, {constants}), only(params, {', '.join(gradients)}), None"

@@ -1,0 +1,218 @@
+"""Time loops with a derived gradient.
+
+The loop forward keeps what the adjoint of a step reads; the loop backward runs the
+adjoints from the last step to the first and gives out, for each product of the
+loop, the cotangents of its result, so that each weight needs one product at the end.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.custom_derivatives import SymbolicZero
+
+
+def time_loop(
+    step: Callable[..., Any],
+    adjoint: Callable[..., Any],
+    collect: Callable[..., Any],
+    fixed: Any,
+    start: Any,
+    xs: tuple[Array, ...],
+    steps: int,
+    length: int = 0,
+) -> tuple[Any, Any]:
+    """The last state and what each step gives out, with the derived gradient.
+
+    step(fixed, n, state, x) -> state, out, kept
+    adjoint(fixed, kept, d_state, d_out) -> d_state, d_x, sums, deltas
+    collect(fixed, outs, kept, sums, deltas) -> d_fixed
+
+    `fixed` is the same in all steps, and so is an input [1, ...]; `sums` are added
+    up over the steps, `deltas` stacked. With `length` the gradient is cut at every
+    multiple of so many steps.
+    """
+    held = tuple(x.shape[0] == 1 and steps > 1 for x in xs)
+    shapes = tuple((x.shape[1:], x.dtype) for x in xs)
+
+    def forward_loop(fixed: Any, start: Any, xs: tuple[Array, ...]) -> Any:
+        def body(state: Any, now: Any) -> Any:
+            n, moving = now
+            at = iter(moving)
+            x = tuple(a[0] if h else next(at) for a, h in zip(xs, held, strict=True))
+            state, out, kept = step(fixed, n, state, x)
+            return state, (out, kept)
+
+        moving = tuple(a for a, h in zip(xs, held, strict=True) if not h)
+        return lax.scan(body, start, (jnp.arange(steps), moving), length=steps)
+
+    @jax.custom_vjp
+    def loop(fixed: Any, start: Any, xs: tuple[Array, ...]) -> Any:
+        end, (outs, _) = forward_loop(fixed, start, xs)
+        return end, outs
+
+    def forward(*primals: Any) -> Any:
+        fixed, start, xs = jax.tree.map(lambda primal: primal.value, primals)
+        end, (outs, kept) = forward_loop(fixed, start, xs)
+        return (end, outs), (fixed, outs, kept)
+
+    def backward(saved: Any, cotangents: Any) -> Any:
+        fixed, outs, kept = saved
+        d_end, d_outs = cotangents
+        d_end = jax.tree.map(as_array, d_end, is_leaf=is_zero)
+        leaves, tree = jax.tree.flatten(d_outs, is_leaf=is_zero)
+
+        def transposed(d_state: Any, kept_now: Any, given: tuple[Array, ...]) -> Any:
+            at = iter(given)
+            d_out = jax.tree.unflatten(
+                tree, [0.0 if is_zero(d) else next(at) for d in leaves]
+            )
+            before, d_x, sums, deltas = adjoint(fixed, kept_now, d_state, d_out)
+            before = jax.tree.map(
+                lambda d, like: shaped(d, like.shape, like.dtype), before, d_state
+            )
+            d_x = tuple(shaped(d, *kind) for d, kind in zip(d_x, shapes, strict=True))
+            return before, d_x, sums, deltas
+
+        def body(carry: Any, now: Any) -> Any:
+            d_state, d_held, total = carry
+            n, kept_now, given = now
+            d_state, d_x, sums, deltas = transposed(d_state, kept_now, given)
+            if length:
+                cut = n % length == 0
+                d_state = jax.tree.map(lambda d: jnp.where(cut, 0.0, d), d_state)
+            now_held = [d for d, h in zip(d_x, held, strict=True) if h]
+            d_moving = [d for d, h in zip(d_x, held, strict=True) if not h]
+            d_held, total = jax.tree.map(jnp.add, (d_held, total), (now_held, sums))
+            return (d_state, d_held, total), (d_moving, deltas)
+
+        given = tuple(d for d in leaves if not is_zero(d))
+        first = jax.tree.map(lambda a: a[0], (kept, given))
+        sums = jax.eval_shape(transposed, d_end, *first)[2]
+        zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), sums)
+        d_held = [jnp.zeros(*kind) for kind, h in zip(shapes, held, strict=True) if h]
+        (d_start, d_held, total), (d_moving, deltas) = lax.scan(
+            body,
+            (d_end, d_held, zeros),
+            (jnp.arange(steps), kept, given),
+            length=steps,
+            reverse=True,
+        )
+        constant, moving = iter(d_held), iter(d_moving)
+        d_xs = tuple(next(constant)[None] if h else next(moving) for h in held)
+        return collect(fixed, outs, kept, total, deltas), d_start, d_xs
+
+    loop.defvjp(forward, backward, symbolic_zeros=True)
+    result: tuple[Any, Any] = loop(fixed, start, xs)
+    return result
+
+
+def layer_loop(
+    step: Callable[..., Any],
+    adjoint: Callable[..., Any],
+    p: Any,
+    start: Any,
+    ports: tuple[Array, ...],
+    steps: int,
+    length: int = 0,
+) -> tuple[Any, Any]:
+    """The time loop of one layer: its last state, its signals over all steps."""
+
+    def one(p: Any, n: Array, state: Any, x: Any) -> Any:
+        return step(p, state, *x)
+
+    def back(p: Any, kept: Any, d_state: Any, d_signals: Any) -> Any:
+        return (*adjoint(p, kept, d_state, d_signals), ())
+
+    def collect(p: Any, outs: Any, kept: Any, sums: Any, deltas: Any) -> Any:
+        return constants_gradient(p, sums)
+
+    return time_loop(one, back, collect, p, start, ports, steps, length)
+
+
+def time_loop_by_jax(
+    step: Callable[..., Any],
+    fixed: Any,
+    start: Any,
+    xs: tuple[Array, ...],
+    steps: int,
+    length: int = 0,
+) -> tuple[Any, Any]:
+    """As `time_loop`, differentiated by JAX, which keeps what it needs itself."""
+
+    def body(state: Any, now: Any) -> Any:
+        n, x = now
+        state, out, _ = step(
+            fixed, n, truncate(state, n, length) if length else state, x
+        )
+        return state, out
+
+    xs = tuple(over_time(x, steps) for x in xs)
+    return lax.scan(body, start, (jnp.arange(steps), xs), length=steps)
+
+
+def layer_loop_by_jax(
+    step: Callable[..., Any],
+    p: Any,
+    start: Any,
+    ports: tuple[Array, ...],
+    steps: int,
+    length: int = 0,
+) -> tuple[Any, Any]:
+    """As `layer_loop`, differentiated by JAX."""
+
+    def one(p: Any, n: Array, state: Any, x: Any) -> Any:
+        return step(p, state, *x)
+
+    return time_loop_by_jax(one, p, start, ports, steps, length)
+
+
+def truncate(state: Any, n: Array, length: int) -> Any:
+    """The same state; every `length` steps the gradient through it is cut."""
+    cut = n % length == 0
+    return jax.tree.map(lambda s: jnp.where(cut, lax.stop_gradient(s), s), state)
+
+
+def over_time(x: Array, steps: int) -> Array:
+    """[T, B, ...] as it is, or the value [1, B, ...] held over all steps."""
+    return jnp.broadcast_to(x, (steps, *x.shape[1:]))
+
+
+def constants_gradient(p: Any, sums: dict[str, Array]) -> Any:
+    """The gradient of a layer's constants: each summed to its shape, 0 if not learned."""
+    return only(p, **{name: summed_to(d, getattr(p, name)) for name, d in sums.items()})
+
+
+def only(record: Any, **values: Any) -> Any:
+    """A cotangent of `record` with these fields; the others have none."""
+    return type(record)(*(values.get(name) for name in record._fields))
+
+
+def summed_to(d: Array, like: Any) -> Array:
+    """`d` summed over the axes along which `like` was repeated."""
+    shape = jnp.shape(like)
+    d = jnp.sum(d, axis=tuple(range(jnp.ndim(d) - len(shape))))
+    repeated = tuple(k for k, n in enumerate(shape) if n == 1 and d.shape[k] != 1)
+    return jnp.sum(d, axis=repeated, keepdims=True)
+
+
+def product_gradient(x: Array, d: Array) -> Array:
+    """The gradient of w in x @ w: one product over all leading axes."""
+    return x.reshape(-1, x.shape[-1]).T @ d.reshape(-1, d.shape[-1])
+
+
+def shaped(d: Any, shape: tuple[int, ...], dtype: Any) -> Array:
+    """A cotangent with the shape and type of what it belongs to."""
+    return jnp.broadcast_to(jnp.asarray(d, dtype), shape)
+
+
+def is_zero(d: Any) -> bool:
+    """Whether nothing reads the value that this cotangent belongs to."""
+    return isinstance(d, SymbolicZero)
+
+
+def as_array(d: Any) -> Array:
+    """A cotangent as an array."""
+    return jnp.zeros(d.shape, d.dtype) if is_zero(d) else jnp.asarray(d)

@@ -1,0 +1,111 @@
+"""Which values of a step the reverse loop is given: as few bytes as suffice to compute the others again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+from snnc.expr import Expr, size, variables
+from snnc.lower.single_assignment import Values
+
+MOST_TOGETHER = 4  # values tried together, smallest sets first
+MOST_CANDIDATES = 24  # beyond it the search would take seconds; values are then dropped one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Residuals:
+    """`kept` values, and `again`: the other needed values with their expressions, in the order of computing."""
+
+    kept: tuple[str, ...]
+    again: tuple[tuple[str, Expr], ...]
+
+
+def choose_residuals(values: Values, needed: Iterable[str]) -> Residuals:
+    """Return the cheapest set of values from which all `needed` ones follow (a truth costs a quarter of a number)."""
+    needed = sorted(set(needed))
+    if not needed:
+        return Residuals((), ())
+    ways = values.definitions()
+    candidates = _relevant(ways, needed)
+    best = tuple(_dropped(candidates, ways, needed, values))
+    best_cost = _cost(best, values, ways, needed)
+    if len(candidates) <= MOST_CANDIDATES:
+        for count in range(1, MOST_TOGETHER + 1):
+            for some in combinations(candidates, count):
+                if sum(_bytes(v, values) for v in some) <= best_cost[0] and _suffice(some, ways, needed):
+                    cost = _cost(some, values, ways, needed)
+                    if cost < best_cost:
+                        best, best_cost = some, cost
+    return Residuals(best, _order(best, ways, needed))
+
+
+def _relevant(ways: Mapping[str, list[Expr]], needed: list[str]) -> list[str]:
+    """Return the needed values and all that they are computed from."""
+    found = dict.fromkeys(needed)
+    stack = list(needed)
+    while stack:
+        for expr in ways.get(stack.pop(), []):
+            for value in variables(expr):
+                if "@" in value and value not in found:
+                    found[value] = None
+                    stack.append(value)
+    return list(found)
+
+
+def _dropped(candidates: list[str], ways: Mapping[str, list[Expr]], needed: list[str], values: Values) -> list[str]:
+    """Return what is left of all candidates when each one that follows from the others is dropped, dear ones first."""
+    kept = list(candidates)
+    for value in sorted(candidates, key=lambda v: -_bytes(v, values)):
+        fewer = [v for v in kept if v != value]
+        if _suffice(fewer, ways, needed):
+            kept = fewer
+    return kept
+
+
+def _bytes(value: str, values: Values) -> int:
+    return 1 if value in values.truths else 4
+
+
+def _cost(
+    kept: Iterable[str], values: Values, ways: Mapping[str, list[Expr]], needed: list[str]
+) -> tuple[int, int, tuple[str, ...]]:
+    """Bytes first, then the work of computing the rest, then the name (for the same choice on every machine)."""
+    kept = tuple(kept)
+    work = sum(size(expr) for _, expr in _order(kept, ways, needed))
+    return sum(_bytes(v, values) for v in kept), work, kept
+
+
+def _suffice(kept: Iterable[str], ways: Mapping[str, list[Expr]], needed: list[str]) -> bool:
+    known = set(kept)
+    while True:
+        more = {
+            target
+            for target, exprs in ways.items()
+            if target not in known and any(all(v in known for v in variables(e) if "@" in v) for e in exprs)
+        }
+        if not more:
+            return known.issuperset(needed)
+        known |= more
+
+
+def _order(kept: Iterable[str], ways: Mapping[str, list[Expr]], needed: list[str]) -> tuple[tuple[str, Expr], ...]:
+    """Return the values to compute again, each after those that it reads."""
+    known = set(kept)
+    steps: list[tuple[str, Expr]] = []
+    while not known.issuperset(needed):
+        for target, exprs in ways.items():
+            way = next((e for e in exprs if all(v in known for v in variables(e) if "@" in v)), None)
+            if target not in known and way is not None:
+                steps.append((target, way))
+                known.add(target)
+                break
+        else:
+            raise AssertionError(f"{needed} do not follow from {tuple(kept)}")
+    wanted = set(needed)
+    out = []
+    for target, expr in reversed(steps):
+        if target in wanted:
+            wanted |= {v for v in variables(expr) if "@" in v}
+            out.append((target, expr))
+    return tuple(reversed(out))

@@ -1,0 +1,251 @@
+"""The author's words in the emitted file: never code, never a clash. Every name and every comment is hostile here."""
+
+import ast
+import importlib.util
+import itertools
+
+import pytest
+
+MUCH = 4 << 30
+IMPORTS = {"__future__", "argparse", "collections.abc", "functools", "typing", "jax", "jax.numpy", "numpy", "optax"}
+IMPORTS |= {"jax.custom_derivatives"}
+TOP = (ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef, ast.Assign, ast.AnnAssign, ast.If)
+NEVER_CALLED = {
+    "exec",
+    "eval",
+    "compile",
+    "open",
+    "getattr",
+    "setattr",
+    "system",
+    "popen",
+    "breakpoint",
+    "input",
+    "globals",
+}
+
+COMMENTS = "\n".join(
+    f"## {line}"
+    for line in (
+        '"""',
+        "'''",
+        '""" + __import__("os").system("touch PWNED") + """',
+        "ends with a backslash \\",
+        'ends with a quote "',
+        "\\N{BULLET} \\N \\x22\\x22\\x22 \\u0022 \\",
+        "{{ 7 * 7 }} {% raw %} {{ self.__init__.__globals__ }} {# comment #} {% endraw %}",
+        "%s %(x)s {0} {x!r} ${x} #{x}",
+        "\u202e\u2066 turned \u200b hidden \x7f \x1b[2J \u2028 \x85 \x0c \x0b lines",
+        "import os; os.system('touch PWNED')",
+    )
+)
+MODEL = """\
+edition 2026
+DOC
+import std.neurons (LI)
+DOC
+neuron CELL {
+  DOC
+  param PARAM = 10 ms in (0 ms, inf) trainable
+  DOC
+  input PORT = 0
+  DOC
+  state STATE = 0
+  STATE' = (PORT - STATE) / PARAM
+  spike when STATE >= 1 { STATE = 0 }
+  surrogate atan(alpha = 2)
+}
+DOC
+network NET {
+  dt = 1 ms
+  DOC
+  input INPUT : real[64]
+  DOC
+  layer LAYER = CELL[4]()
+  layer last = LI[10](tau = 20 ms)
+  DOC
+  INPUT -> dense() -> LAYER.PORT
+  LAYER -> dense() -> last
+  DOC
+  output OUTPUT = mean_over_time(last.v)
+}
+DOC
+data DATA = digits(val = 0.1) -> hold(duration = 3 ms)
+DOC
+train RECIPE of NET on DATA {
+  epochs = 1
+  batch = 1024
+  loss = cross_entropy(OUTPUT, label)
+  metric METRIC = accuracy(OUTPUT, label)
+}
+"""
+PLAIN = {
+    "CELL": "Cell", "PARAM": "tau", "PORT": "I", "STATE": "v", "NET": "Net", "INPUT": "pixels", "LAYER": "h",
+    "OUTPUT": "logits", "DATA": "d", "RECIPE": "r", "METRIC": "accuracy", "DOC": "",
+}  # fmt: skip
+WORDS = (
+    "class lambda None True import async match type self cls jax jnp np optax lax Params State Signals Inputs Buffers Array "
+    "NamedTuple Any Epoch TrainState run step fit main forward evaluate encode objective init_params init_state constants print "
+    "exec os int len zip range x p s c n k key keys batch train steps params buffers state carry DT MODEL SOURCE RECIPE "
+    "dense stream scan_layer fire_atan atan count index Value partial argparse weight sample"
+).split()
+
+
+def model(**names):
+    text = MODEL
+    for slot, name in {**PLAIN, **names}.items():
+        text = text.replace(slot, name)
+    return text
+
+
+def assert_harmless(path):
+    """The file is Python, imports what emitted files import, and calls nothing that reaches out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            assert {alias.name for alias in node.names} <= IMPORTS
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module in IMPORTS
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func).split(".")
+            assert not NEVER_CALLED & set(called), called
+            assert not any(part.startswith("__") for part in called), called
+    for node in tree.body:
+        is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        assert is_text or isinstance(node, TOP), ast.unparse(node)
+    assert not any(character in path.read_text(encoding="utf-8") for character in "\x1b\u202e\u2066\x0b\x0c")
+
+
+def load(path):
+    """Execute an emitted file as a module."""
+    spec = importlib.util.spec_from_file_location("emitted", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_comments_stay_comments_and_the_file_trains(tmp_path, snnc):
+    (tmp_path / "m.snn").write_text(model(DOC=COMMENTS), encoding="utf-8")
+
+    compiled = snnc("compile", "m.snn")
+    trained = snnc("train", "m.snn", "--no-plots", memory=MUCH)
+
+    assert compiled.returncode == 0, compiled.stderr
+    assert_harmless(tmp_path / "m.py")
+    assert trained.returncode == 0, trained.stderr
+    assert not (tmp_path / "PWNED").exists()
+
+
+ROLES = (("CELL", "PARAM", "LAYER", "RECIPE"), ("STATE", "NET", "INPUT", "DATA"), ("PORT", "OUTPUT", "METRIC"))
+
+
+@pytest.mark.parametrize("roles", ROLES, ids=" ".join)
+def test_words_of_python_and_of_the_emitted_file_are_names_like_others(tmp_path, run_in, roles):
+    """Each word stands for several things at once; files are checked in one run and compiled where the language takes them."""
+    refused = []
+    for word in WORDS:
+        (tmp_path / f"{word}.snn").write_text(model(**dict.fromkeys(roles, word)))
+    for word in WORDS:
+        out = tmp_path / f"{word}.out"
+        result = run_in(tmp_path, "compile", f"{word}.snn", "-o", out)
+        assert result.returncode in (0, 1), result.stderr
+        if result.returncode:
+            assert "error[E02" in result.stderr, result.stderr
+            refused.append(word)
+            continue
+        assert_harmless(out)
+        out = out.rename(tmp_path / f"{word}_emitted.py")
+        load(out)
+    assert len(refused) < len(WORDS) / 2, refused
+
+
+@pytest.mark.parametrize("word", ["__import__", "__class__", "_", "__", "_fields", "class_", "v_", "_v"])
+def test_names_of_the_emitted_file_are_not_for_authors(tmp_path, refused, word):
+    (tmp_path / "m.snn").write_text(model(STATE=word))
+
+    refused("E0208", "check", "m.snn", said="neither begins nor ends with `_`")
+
+
+PAIRS = (
+    ("Cell", "CellState"), ("Cell", "CellSignals"), ("Cell", "cell"), ("Cell", "Cell_step"), ("A", "a_start"),
+    ("State", "StateNeuron"), ("Step", "step_neuron"),
+)  # fmt: skip
+TWO = """edition 2026
+import std.neurons (LIF, LI)
+NEURONS
+network Net {
+  dt = 1 ms
+  input x : real[64]
+LAYERS
+  layer last = LI[10](tau = 20 ms)
+EDGES
+  output logits = mean_over_time(last.v)
+}
+data d = digits(val = 0.1) -> hold(duration = 3 ms)
+train r of Net on d {
+  epochs = 1
+  batch = 1024
+  loss = cross_entropy(logits, label)
+}
+"""
+CELL = "neuron NAME {\n input I = 0\n state v = 0\n v' = (I - v) / (10 ms)\n spike when v >= 1 { v = 0 }\n surrogate atan(alpha = 2)\n}\n"
+
+
+def two(neurons, layers, edges):
+    lines = [f"  layer {layer} = {cell}[4]()" for layer, cell in layers.items()]
+    return TWO.replace("NEURONS", neurons).replace("LAYERS", "\n".join(lines)).replace("EDGES", "\n".join(edges))
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+def test_types_whose_emitted_names_meet(tmp_path, snnc, first, second):
+    cells = CELL.replace("NAME", first) + CELL.replace("state v = 0", "state v = 0\n state w = 1").replace(
+        "v' =", "w' = (v - w) / (5 ms)\n v' ="
+    ).replace("NAME", second)
+    edges = ["  x -> dense() -> a.I", "  a -> dense() -> b.I", "  b -> dense() -> last"]
+    (tmp_path / "m.snn").write_text(two(cells, {"a": first, "b": second}, edges))
+
+    result = snnc("train", "m.snn", "--no-plots", memory=MUCH)
+
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("layers", "edges"),
+    [
+        ({"a": "LIF", "a_b": "LIF", "c": "LIF", "b_c": "LIF"}, ["x -> a", "x -> a_b", "a -> b_c", "a_b -> c", "c -> last", "b_c -> last"]),
+        ({"h": "LIF", "h_v": "LIF", "h_dense": "LIF"}, ["x -> h", "h -> h_v", "h_v -> h_dense", "h_dense -> last"]),
+        ({"h": "LIF", "H": "LIF"}, ["x -> h", "h -> H", "H -> last"]),
+    ],
+    ids=["edges", "signals", "case"],
+)  # fmt: skip
+def test_layers_whose_emitted_names_meet(tmp_path, snnc, layers, edges):
+    (tmp_path / "m.snn").write_text(two("", layers, ["  " + edge.replace("->", "-> dense() ->") for edge in edges]))
+
+    result = snnc("train", "m.snn", "--no-plots", memory=MUCH)
+
+    assert result.returncode == 0, result.stderr
+
+
+FILES = ('a"b.snn', "a'b.snn", "a b.snn", "a\nb.snn", 'x""".snn', "a\\.snn", "{{7*7}}.snn", "{% raw %}.snn", "-x.snn", "\u202ea.snn", "class.snn")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_names_of_files_are_no_code(tmp_path, run_in, name):
+    (tmp_path / name).write_text(model())
+
+    result = run_in(tmp_path, "compile", "-o", "out.py", "--", name)
+
+    assert result.returncode == 0, result.stderr
+    assert_harmless(tmp_path / "out.py")
+    assert load(tmp_path / "out.py").MODEL == "Net"
+
+
+def test_a_folder_with_a_hostile_name_trains(tmp_path, run_in):
+    folder = tmp_path / 'a "quoted"\n{{ name }}'
+    folder.mkdir()
+    (folder / 'm"\n.snn').write_text(model())
+
+    result = run_in(folder, "train", 'm"\n.snn', "--no-plots", memory=MUCH)
+
+    assert result.returncode == 0, result.stderr
+    assert list(itertools.islice(folder.rglob("weights.safetensors"), 2))

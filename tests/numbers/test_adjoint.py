@@ -1,0 +1,93 @@
+"""The derived adjoint against JAX's gradient of the scanned `step`: 1e-10 in float64."""
+
+import jax
+import numpy as np
+import pytest
+from gradients import assert_same_gradients
+from hypothesis import given, settings
+from models_in_text import compile_text
+from random_models import networks
+from test_emitted_equals_interpreter import SLOW, sequences, shaken
+
+from snnc.diagnostics import Findings
+from snnc.expr import Num, variables
+from snnc.resources import resource_folder
+from snnc.semantics.modules import load_module
+from snnc.semantics.neurons import resolve_neuron
+from snnc.semantics.scope import Scope
+from snnc.syntax import nodes
+from snnc.units import unit_name, unit_quantity
+
+STEPS, BATCH, SIZE = 40, 2, 3
+DRIVES = {"mV": 10.0, "pA": 400.0, "nS": 3.0, "mV/ms": 8.0}  # of a typical input, in the coherent unit
+
+
+def standard_neurons():
+    for file in ("neurons", "biophysics", "compat"):
+        module = load_module(resource_folder("models") / "std" / f"{file}.snn")
+        scope = Scope({}, module, Findings())
+        for item in module.file.items:
+            if isinstance(item, nodes.Neuron):
+                neuron = resolve_neuron(item, module, (), scope, None, scope.findings)
+                yield pytest.param(file, neuron, id=f"{file}.{item.name}")
+
+
+def unit(p):
+    return "1" if unit_name(p.dimension) == "1" else unit_quantity(p.dimension)
+
+
+def network_text(file, neuron):
+    edges = "\n".join(
+        f"input in_{p.name} : real[{SIZE}]\n in_{p.name} -> scale({unit(p)}) -> h.{p.name}"
+        for p in neuron.ports
+    )
+    return f"""
+    import std.{file} ({neuron.name})
+    network Net {{
+      dt = 0.5 ms
+      layer h = {neuron.name}[{SIZE}]({trained_everywhere(neuron)})
+      {edges}
+    }}"""
+
+
+def trained_everywhere(neuron):
+    """Arguments that make every parameter with a plain value trainable, but those of the refractory period."""
+    held = set() if neuron.refractory is None else set(variables(neuron.refractory))
+    return ", ".join(
+        f"{p.name} = {p.value.value!r} * ({unit(p)}) trainable"
+        for p in neuron.params
+        if isinstance(p.value, Num) and p.name not in held and np.isfinite(p.value.value)
+    )
+
+
+@pytest.mark.parametrize(("file", "neuron"), list(standard_neurons()))
+def test_the_adjoint_of_a_standard_neuron_is_the_gradient_of_its_step(file, neuron):
+    model = compile_text(network_text(file, neuron))
+    rng = np.random.default_rng(1)
+    drive = {
+        f"in_{p.name}": DRIVES.get(unit_name(p.dimension), 1.0) * rng.normal(0.4, 1.0, (STEPS, BATCH, SIZE))
+        for p in neuron.ports
+    }
+
+    gradient = assert_same_gradients(model, drive, key=jax.random.key(3))
+
+    assert any(np.abs(g).max() > 0 for g in jax.tree.leaves(gradient))
+
+
+@settings(max_examples=30, **SLOW)
+@given(networks())
+def test_the_adjoint_of_random_neurons_is_the_gradient_of_their_step(text):
+    assert_adjoint_of(text)
+
+
+@pytest.mark.long
+@settings(max_examples=500, **SLOW)
+@given(networks())
+def test_the_adjoint_of_many_random_neurons_is_the_gradient_of_their_step(text):
+    assert_adjoint_of(text)
+
+
+def assert_adjoint_of(text):
+    model = shaken(compile_text(text))
+    x = sequences(steps=15)
+    assert_same_gradients(model, {name: x[name] for name in model.module.Inputs._fields})
