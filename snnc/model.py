@@ -346,6 +346,7 @@ class Recipe:
     select: Select | None
     freeze: tuple[str, ...]
     start: str | None  # name of the recipe whose weights begin this one
+    precision: str  # f32 | f16_residual
     steps: int | None
     doc: str
     span: Span

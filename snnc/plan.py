@@ -78,6 +78,7 @@ class Kept:
     name: str
     variable: str
     truth: bool
+    half: bool  # in 16 bits
 
 
 @dataclass(frozen=True, slots=True)

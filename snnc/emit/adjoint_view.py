@@ -26,8 +26,13 @@ class AdjointView:
 
 def adjoint_view(body: Body, adjoint: Adjoint) -> AdjointView:
     """Return the view of one adjoint."""
-    name = _names(body)
-    lines = [LineView("", f"{local_name(a.target)} = {python_text(a.value, name)}") for a in adjoint.again]
+    name = _names(body, {k.name for k in adjoint.kept if k.half})
+    halves = [k for k in adjoint.kept if k.half]
+    like = field_name(body.slots[0].name) if body.slots else ""
+    lines = [
+        LineView("", f"{local_name(k.variable)} = k.{field_name(k.name)}.astype(d_next.{like}.dtype)") for k in halves
+    ]
+    lines += [LineView("", f"{local_name(a.target)} = {python_text(a.value, name)}") for a in adjoint.again]
     last = ""
     for statement in adjoint.transposed:
         comment = comment_of(statement.integrate if isinstance(statement, Pullback) else statement)
@@ -37,8 +42,13 @@ def adjoint_view(body: Body, adjoint: Adjoint) -> AdjointView:
     ports = dict(adjoint.ports)
     comma = "," if len(body.ports) == 1 else ""
     return AdjointView(
-        kept=tuple(FieldView(field_name(k.name), "true or false" if k.truth else "") for k in adjoint.kept),
-        kept_values=", ".join(local_name(k.variable) for k in adjoint.kept),
+        kept=tuple(
+            FieldView(field_name(k.name), "true or false" if k.truth else "16 bits" if k.half else "")
+            for k in adjoint.kept
+        ),
+        kept_values=", ".join(
+            f"half({local_name(k.variable)})" if k.half else local_name(k.variable) for k in adjoint.kept
+        ),
         lines=tuple(lines),
         slots=", ".join(f"{field_name(s)}={python_text(e, name)}" for s, e in adjoint.slots),
         ports=", ".join(python_text(ports.get(p, Num(0.0)), name) for p in body.ports) + comma,
@@ -46,10 +56,12 @@ def adjoint_view(body: Body, adjoint: Adjoint) -> AdjointView:
     )
 
 
-def _names(body: Body) -> Callable[[str], str]:
+def _names(body: Body, widened: set[str]) -> Callable[[str], str]:
     constants = set(body.constants)
 
     def name(text: str) -> str:
+        if text.startswith(KEPT) and text.removeprefix(KEPT) in widened:
+            return local_name(text.removeprefix(KEPT))
         for prefix, holder in ((KEPT, "k"), (NEXT, "d_next"), (OUT, "d_out")):
             if text.startswith(prefix):
                 return f"{holder}.{field_name(text.removeprefix(prefix).replace('.', '_'))}"
@@ -79,7 +91,9 @@ def _pullback(statement: Pullback, name: Callable[[str], str]) -> str:
     body = "\n        ".join(slope_lines(integrate, local).splitlines())
     first = python_text(statement.reads[0][1], name)  # a target, whose shape is that of the layer
     values = ", ".join(
-        f"jnp.broadcast_to({python_text(e, name)}, {first}.shape)" if name(read).startswith("p.") else python_text(e, name)
+        f"jnp.broadcast_to({python_text(e, name)}, {first}.shape)"
+        if name(read).startswith("p.")
+        else python_text(e, name)
         for read, e in statement.reads
     )
     cotangents = ", ".join(

@@ -6,7 +6,7 @@ from snnc import model
 from snnc.emit.model_view import model_view
 from snnc.emit.render import format_python, render
 from snnc.emit.runtime_source import pasted
-from snnc.emit.statement_text import one_line
+from snnc.emit.statement_text import file_word
 from snnc.emit.tensor_text import uses
 from snnc.emit.training_view import training_view
 from snnc.plan import StepPlan
@@ -21,7 +21,8 @@ def emit(plan: StepPlan, recipe: model.Recipe | None, source: str) -> str:
     ops = frozenset(uses(tuple(t.value for t in terms), "op:"))
     steps = recipe.steps if recipe is not None else None
     truncate = recipe.truncate if recipe is not None else None
-    view = model_view(plan, one_line(source).replace('"', "'").replace("\\", "/"), steps, truncate, ops)
+    half = recipe is not None and recipe.precision == "f16_residual"
+    view = model_view(plan, file_word(source), steps, truncate, ops, half)
     training = None if recipe is None else training_view(plan, recipe)
     views = {
         "view": view,

@@ -86,9 +86,12 @@ class ModelView:
 
 
 def model_view(
-    plan: StepPlan, source: str, steps: int | None, truncate: int | None, extra_ops: frozenset[str]
+    plan: StepPlan, source: str, steps: int | None, truncate: int | None, extra_ops: frozenset[str], half: bool
 ) -> ModelView:
-    """Return the view of a network; `extra_ops` are operations that losses or metrics read."""
+    """Return the view of a network; `extra_ops` are operations that losses or metrics read.
+
+    With `half` the margins that gradients need are kept in 16 bits.
+    """
     network = plan.network
     kept = extra_ops | frozenset(uses(tuple(o.value for o in network.outputs), "op:"))
     params, buffers = stored_parameters(plan), stored_buffers(plan)
@@ -103,7 +106,7 @@ def model_view(
         for f in body.statements
         if isinstance(f, Fire) and f.surrogate is not None
     }
-    adjoints = {body.name: adjoint_of(body, plan) for body in plan.types}
+    adjoints = {body.name: adjoint_of(body, plan, half) for body in plan.types}
     sequence = sequence_view(plan, adjoints, truncate, frozenset(kept))
     return ModelView(
         model=network.name,
@@ -210,7 +213,7 @@ def _schedule(plan: StepPlan, adjoints: dict[str, Adjoint | str]) -> tuple[str, 
 def _kept(layer: str, adjoint: Adjoint | str) -> str:
     if isinstance(adjoint, str):
         return f"gradient of {layer} by JAX: {adjoint}"
-    kept = ", ".join(k.name + (" (1 byte)" if k.truth else "") for k in adjoint.kept)
+    kept = ", ".join(k.name + (" (1 byte)" if k.truth else " (16 bits)" if k.half else "") for k in adjoint.kept)
     return f"derived gradient of {layer}, keeps {kept or 'nothing'}"
 
 

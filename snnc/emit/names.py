@@ -23,7 +23,7 @@ _TAKEN = frozenset(
 _BUILTINS = frozenset(dir(builtins))
 _NEURON = frozenset(
     {
-        "p", "s", "k", "d_next", "d_out", "advance", "pull", "key", "keys", "name", "shape", "chance", "jax", "jnp", "lax",
+        "p", "s", "k", "d_next", "d_out", "advance", "pull", "half", "key", "keys", "name", "shape", "chance", "jax", "jnp", "lax",
         "slope", "DT", "Value", "Array",
     }
 )  # fmt: skip
@@ -56,8 +56,8 @@ def local_name(name: str) -> str:
     ('x', 's_', 'lambda_')
     """
     text = re.sub(r"\W", "_", name)
-    taken = text in _NEURON or keyword.iskeyword(text) or text in _BUILTINS or text.startswith("_")
-    return f"{text}_" if taken else text
+    taken = text in _NEURON or keyword.iskeyword(text) or text in _BUILTINS or text in runtime_functions()
+    return f"{text}_" if taken or text.startswith(("_", "fire_")) else text
 
 
 def field_name(name: str) -> str:

@@ -63,7 +63,8 @@ def state_starts(plan: StepPlan, folds: tuple[FoldUse, ...]) -> tuple[tuple[Line
 
 
 def start_name(name: str) -> str:
-    return f"{name}_start"
+    """Return the local variable of a state at time 0: no function is named so, while `lif_start` is one of a neuron."""
+    return f"{name}_0"
 
 
 def _initial_value(signal: model.Signal, plan: StepPlan) -> str | None:

@@ -36,7 +36,16 @@ def place(span: Span) -> str:
     """
     path = span.source.path
     short = path if path.startswith("std/") else path.rsplit("/", 1)[-1]
-    return f"{short}:{span.line}"
+    return f"{file_word(short)}:{span.line}"
+
+
+def file_word(name: str) -> str:
+    """Return the name of a file, safe inside comments, docstrings and strings: a file may be called anything.
+
+    >>> file_word('say "hi".snn')
+    "say 'hi'.snn"
+    """
+    return one_line(name).replace('"', "'").replace("\\", "/")
 
 
 def one_line(text: str) -> str:

@@ -43,19 +43,15 @@ def simulate(
         params, buffers = module.init_params(params_key), module.init_buffers(buffers_key)
     else:
         params, buffers = load_weights(weights, module)
-    x = module.Inputs(**{name: jax.numpy.asarray(array) for name, array in inputs.items()})
+    x = module.Inputs(*(jax.numpy.asarray(inputs[name]) for name in module.INPUTS))  # a field may be spelled `class_`
     signals, _ = jax.jit(lambda p, b, x, key: module.run(p, b, x, key=key, steps=steps))(params, buffers, x, run_key)
     return Simulation(flatten_signals(module, signals), module.DT, steps)
 
 
 def flatten_signals(module: ModelModule, signals: Any) -> dict[str, np.ndarray]:
     """Return the arrays of a Signals record by the dotted names of `module.SIGNALS`, in its order."""
-    found = {
-        f"{layer}_{signal}": array
-        for layer, record in signals._asdict().items()
-        for signal, array in record._asdict().items()
-    }
-    return {name: np.asarray(found[name.replace(".", "_")]) for name in module.SIGNALS}
+    arrays = (array for record in signals for array in record)
+    return {name: np.asarray(array) for name, array in zip(module.SIGNALS, arrays, strict=True)}
 
 
 def encode_sample(module: TrainableModule, data: DataSet, sample: int, seed: int, source: Path) -> dict[str, Any]:
@@ -76,7 +72,7 @@ def encode_sample(module: TrainableModule, data: DataSet, sample: int, seed: int
     fields = {name: array[sample : sample + 1] for name, array in data.fields.items()}
     batch = {**fields, "sample": np.array([sample], np.int32), "weight": np.ones(1, np.float32)}
     inputs = module.encode(batch, jax.random.key(seed), False)
-    return dict(inputs._asdict())
+    return dict(zip(module.INPUTS, inputs, strict=True))
 
 
 def evaluate_split(

@@ -18,8 +18,8 @@ from snnc.plan import KEPT, NEXT, OUT, Adjoint, Assign, Body, Fire, Integrate, K
 __all__ = ["NotDerivableError", "derive_adjoint"]
 
 
-def derive_adjoint(body: Body, learned: Collection[str]) -> Adjoint:
-    """Return the adjoint of `body`; `learned` are the constants that need a gradient.
+def derive_adjoint(body: Body, learned: Collection[str], half: bool = False) -> Adjoint:
+    """Return the adjoint of `body`; `learned` are the constants that need a gradient; `half` keeps margins in 16 bits.
 
     Raises:
         NotDerivableError: a statement holds a function without a derivative rule.
@@ -33,7 +33,7 @@ def derive_adjoint(body: Body, learned: Collection[str]) -> Adjoint:
         if found <= active:
             break
         active |= found
-    return _Assembled(body, values, pass_).adjoint()
+    return _Assembled(body, values, pass_, half).adjoint()
 
 
 @dataclass
@@ -157,6 +157,7 @@ class _Assembled:
     body: Body
     values: Values
     reverse: _Reverse
+    half: bool
 
     def adjoint(self) -> Adjoint:
         reverse = self.reverse
@@ -165,8 +166,8 @@ class _Assembled:
         learned = [(name, reverse.total(name)) for name in self.body.constants if name in reverse.learned]
         learned = [(name, total) for name, total in learned if total != ZERO]
         needed = {v for e in self._expressions(slots, ports, learned) for v in variables(e) if "@" in v}
-        chosen = choose_residuals(self.values, needed)
-        kept, statements = _held(self.body, self.values, chosen.kept)
+        chosen = choose_residuals(self.values, needed, self.half)
+        kept, statements = _held(self.body, self.values, chosen.kept, self.half)
         local = self._local_names(chosen.again, {k.name for k in kept})
         names: dict[str, Expr] = {v: Var(KEPT + k.name) for v, k in zip(chosen.kept, kept, strict=True)}
         names |= {value: Var(name) for value, name in local.items()}
@@ -219,7 +220,9 @@ def _mapped(statement: Assign | Pullback, rule: Callable[[Expr], Expr]) -> Assig
     )
 
 
-def _held(body: Body, values: Values, chosen: tuple[str, ...]) -> tuple[tuple[Kept, ...], tuple[Statement, ...]]:
+def _held(
+    body: Body, values: Values, chosen: tuple[str, ...], half: bool
+) -> tuple[tuple[Kept, ...], tuple[Statement, ...]]:
     """Return the fields that are kept, and the step with the lines that hold on to values overwritten later."""
     used = taken(body)
     kept: list[Kept] = []
@@ -245,7 +248,7 @@ def _held(body: Body, values: Values, chosen: tuple[str, ...]) -> tuple[tuple[Ke
             before.setdefault(index + 1, []).append(
                 Assign(name, Apply(">", (Var(fire.target), Num(0.0))), "kept for the gradient")
             )
-            kept.append(Kept(name, name, True))
+            kept.append(Kept(name, name, True, False))
             continue
         holder = next((n for n, last in values.last.items() if last == value), None)
         index = place.get(value, -1)
@@ -256,7 +259,7 @@ def _held(body: Body, values: Values, chosen: tuple[str, ...]) -> tuple[tuple[Ke
         elif holder is None or holder not in taken(body):
             holder = free(f"{name}_before" if version == 0 else f"{name}_tested")
             before.setdefault(index + 1, []).append(Assign(holder, Var(name), "kept for the gradient"))
-        kept.append(Kept(holder, holder, truth))
+        kept.append(Kept(holder, holder, truth, half and value in values.margins))
     statements: list[Statement] = []
     for index, statement in enumerate(body.statements):
         statements += before.get(index, [])

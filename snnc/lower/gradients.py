@@ -26,9 +26,12 @@ def learned_constants(body: Body, plan: StepPlan) -> tuple[str, ...]:
     return tuple(name for name in body.constants if name in found)
 
 
-def adjoint_of(body: Body, plan: StepPlan) -> Adjoint | str:
-    """Return the adjoint of a neuron type, or the reason why JAX's own gradient is used instead."""
+def adjoint_of(body: Body, plan: StepPlan, half: bool) -> Adjoint | str:
+    """Return the adjoint of a neuron type, or the reason why JAX's own gradient is used instead.
+
+    With `half` it keeps margins in 16 bits.
+    """
     try:
-        return derive_adjoint(body, learned_constants(body, plan))
+        return derive_adjoint(body, learned_constants(body, plan), half)
     except NotDerivableError as error:
         return error.reason

@@ -9,6 +9,7 @@ from itertools import combinations
 from snnc.expr import Expr, size, variables
 from snnc.lower.single_assignment import Values
 
+NUMBER = 4  # bytes
 MOST_TOGETHER = 4  # values tried together, smallest sets first
 MOST_CANDIDATES = 24  # beyond it the search would take seconds; values are then dropped one by one
 
@@ -21,20 +22,24 @@ class Residuals:
     again: tuple[tuple[str, Expr], ...]
 
 
-def choose_residuals(values: Values, needed: Iterable[str]) -> Residuals:
-    """Return the cheapest set of values from which all `needed` ones follow (a truth costs a quarter of a number)."""
+def choose_residuals(values: Values, needed: Iterable[str], half: bool = False) -> Residuals:
+    """Return the cheapest set of values from which all `needed` ones follow (a truth costs a quarter of a number).
+
+    With `half`, margins are kept in 16 bits, and what they are the margin of may be computed back from them.
+    """
     needed = sorted(set(needed))
     if not needed:
         return Residuals((), ())
-    ways = values.definitions()
+    ways = values.definitions(by_margin=half)
+    sizes = dict.fromkeys(values.truths, 1) | (dict.fromkeys(values.margins, 2) if half else {})
     candidates = _relevant(ways, needed)
-    best = tuple(_dropped(candidates, ways, needed, values))
-    best_cost = _cost(best, values, ways, needed)
+    best = tuple(_dropped(candidates, ways, needed, sizes))
+    best_cost = _cost(best, sizes, ways, needed)
     if len(candidates) <= MOST_CANDIDATES:
         for count in range(1, MOST_TOGETHER + 1):
             for some in combinations(candidates, count):
-                if sum(_bytes(v, values) for v in some) <= best_cost[0] and _suffice(some, ways, needed):
-                    cost = _cost(some, values, ways, needed)
+                if sum(sizes.get(v, NUMBER) for v in some) <= best_cost[0] and _suffice(some, ways, needed):
+                    cost = _cost(some, sizes, ways, needed)
                     if cost < best_cost:
                         best, best_cost = some, cost
     return Residuals(best, _order(best, ways, needed))
@@ -53,27 +58,25 @@ def _relevant(ways: Mapping[str, list[Expr]], needed: list[str]) -> list[str]:
     return list(found)
 
 
-def _dropped(candidates: list[str], ways: Mapping[str, list[Expr]], needed: list[str], values: Values) -> list[str]:
+def _dropped(
+    candidates: list[str], ways: Mapping[str, list[Expr]], needed: list[str], sizes: Mapping[str, int]
+) -> list[str]:
     """Return what is left of all candidates when each one that follows from the others is dropped, dear ones first."""
     kept = list(candidates)
-    for value in sorted(candidates, key=lambda v: -_bytes(v, values)):
+    for value in sorted(candidates, key=lambda v: -sizes.get(v, NUMBER)):
         fewer = [v for v in kept if v != value]
         if _suffice(fewer, ways, needed):
             kept = fewer
     return kept
 
 
-def _bytes(value: str, values: Values) -> int:
-    return 1 if value in values.truths else 4
-
-
 def _cost(
-    kept: Iterable[str], values: Values, ways: Mapping[str, list[Expr]], needed: list[str]
+    kept: Iterable[str], sizes: Mapping[str, int], ways: Mapping[str, list[Expr]], needed: list[str]
 ) -> tuple[int, int, tuple[str, ...]]:
     """Bytes first, then the work of computing the rest, then the name (for the same choice on every machine)."""
     kept = tuple(kept)
     work = sum(size(expr) for _, expr in _order(kept, ways, needed))
-    return sum(_bytes(v, values) for v in kept), work, kept
+    return sum(sizes.get(v, NUMBER) for v in kept), work, kept
 
 
 def _suffice(kept: Iterable[str], ways: Mapping[str, list[Expr]], needed: list[str]) -> bool:

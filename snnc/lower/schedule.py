@@ -32,6 +32,7 @@ def _bodies(network: model.Network, read: set[model.Signal]) -> tuple[tuple[str,
     """Lower each layer; layers with the same code share a body and its name."""
     seen: list[Body] = []
     bodies = []
+    beside = {_folded(part.name) for part in (*network.nodes, *network.outputs)}  # variables beside these functions
     for layer in network.layers:
         connected = tuple(port for port, _ in layer.ports)
         extra = Extra(
@@ -43,7 +44,7 @@ def _bodies(network: model.Network, read: set[model.Signal]) -> tuple[tuple[str,
         if twin is None:
             used = {_folded(b.name) + suffix for b in seen for suffix in _SUFFIXES}  # functions are named in lower case
             name, k = body.name, 2
-            while any(_folded(name) + suffix in used for suffix in _SUFFIXES):
+            while used & {_folded(name) + s for s in _SUFFIXES} or beside & {_folded(name) + s for s in _SUFFIXES if s}:
                 name, k = f"{body.name}{k}", k + 1
             twin = lower_neuron(layer.neuron, name, connected, extra)
             seen.append(twin)

@@ -49,9 +49,13 @@ class Values:
     statements: list[tuple[int, Statement]] = field(default_factory=list)
     last: dict[str, str] = field(default_factory=dict)
     truths: set[str] = field(default_factory=set)
+    margins: set[str] = field(default_factory=set)
 
-    def definitions(self) -> dict[str, list[Expr]]:
-        """Return the ways to compute each value from others; those of explicit integrations have none."""
+    def definitions(self, by_margin: bool = False) -> dict[str, list[Expr]]:
+        """Return the ways to compute each value from others; those of explicit integrations have none.
+
+        With `by_margin` a value may be computed back from its distance to a constant threshold, which rounds.
+        """
         found: dict[str, list[Expr]] = {}
         for _, statement in self.statements:
             match statement:
@@ -60,10 +64,21 @@ class Values:
                 case Fire(target, condition, margin):
                     found[target] = [Apply("where", (Var(fires(target)), Num(1.0), Num(0.0)))]
                     found[fires(target)] = [condition]
-                    by_margin = tested_by_margin(condition, self.definition(margin))
-                    if by_margin is not None:
-                        found[fires(target)].append(Apply(by_margin, (margin, Num(0.0))))
+                    distance = self.definition(margin)
+                    test = tested_by_margin(condition, distance)
+                    if test is not None:
+                        found[fires(target)].append(Apply(test, (margin, Num(0.0))))
+                    if by_margin:
+                        self._add_inverse(margin, distance, found)
         return found
+
+    def _add_inverse(self, margin: Expr, distance: Expr, found: dict[str, list[Expr]]) -> None:
+        """margin = (value - threshold) / scale, all else constant: value = margin scale + threshold."""
+        match distance:
+            case Apply("/", (Apply() as over, scale)) if not _moves(scale):
+                self._add_inverse(Apply("*", (margin, scale)), over, found)
+            case Apply("-", (Var(value), threshold)) if "@" in value and not _moves(threshold):
+                found.setdefault(value, []).append(Apply("+", (margin, threshold)))
 
     def definition(self, value: Expr) -> Expr:
         for _, statement in self.statements:
@@ -132,6 +147,7 @@ def single_assignment(body: Body) -> Values:
             case Fire(target, _, margin):
                 if not isinstance(margin, Var):
                     made = new(free)
+                    values.margins.add(made)
                     values.statements.append((index, Assign(made, margin, "", now.span)))
                     now = replace(now, margin=Var(made))
                 made = new(target)
@@ -140,6 +156,10 @@ def single_assignment(body: Body) -> Values:
             case Integrate(targets):
                 values.statements.append((index, replace(now, targets=tuple(new(t) for t in targets))))
     return values
+
+
+def _moves(expr: Expr) -> bool:
+    return any("@" in v for v in variables(expr))
 
 
 def taken(body: Body) -> set[str]:

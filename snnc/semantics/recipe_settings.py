@@ -27,7 +27,8 @@ RULES_TO_COME = (
     "reptile",
     "none",
 )
-PRECISIONS_TO_COME = ("bf16", "f16_residual", "f16")
+PRECISIONS = ("f32", "f16_residual")
+PRECISIONS_TO_COME = ("bf16", "f16")
 
 
 def read_learn(settings: dict[str, nodes.Expr], scope: Scope, network: model.Network, findings: Findings) -> int | None:
@@ -169,13 +170,18 @@ def read_start(item: nodes.Train, settings: dict[str, nodes.Expr], home: Module,
     return value.text
 
 
-def read_precision(settings: dict[str, nodes.Expr], findings: Findings) -> None:
+def read_precision(settings: dict[str, nodes.Expr], findings: Findings) -> str:
+    """Return the precision: all in float32, or margins kept for the gradient in 16 bits."""
     value = settings.get("precision")
-    if value is None or (isinstance(value, nodes.Name) and value.text == "f32"):
-        return
+    if value is None:
+        return PRECISIONS[0]
     word = value.text if isinstance(value, nodes.Name) else "?"
+    if word in PRECISIONS:
+        return word
     later = word in PRECISIONS_TO_COME
     findings.add(
         Code.NOT_YET if later else Code.UNKNOWN_NAME, value.span,
-        f"{'not supported yet: the' if later else 'unknown'} precision `{word}`", help="`f32` is built so far",
+        f"{'not supported yet: the' if later else 'unknown'} precision `{word}`",
+        help=did_you_mean(word, PRECISIONS) or "`f32` and `f16_residual` are built so far",
     )  # fmt: skip
+    return PRECISIONS[0]

@@ -57,7 +57,7 @@ def resolve_recipe(
     truncate = read_learn(settings, scope, network, findings)
     freeze = read_freeze(settings, network, findings)
     start = read_start(item, settings, home, findings)
-    read_precision(settings, findings)
+    precision = read_precision(settings, findings)
     check_groups(optimizer, item, network, findings)
     numbers = _numbers(settings, scope)
     if pipeline is None:
@@ -88,6 +88,7 @@ def resolve_recipe(
         batch=numbers["batch"],
         seed=numbers["seed"],
         truncate=truncate,
+        precision=precision,
         loss=loss,
         penalties=penalties,
         metrics=metrics,

@@ -1,8 +1,7 @@
 """The real command line, kept in a cage: a clock, an address space, and, where a test asks for it, a full disk."""
 
 import os
-import resource
-import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,16 @@ import snnc as package
 ROOT = Path(package.__file__).parent.parent
 LITTLE = 1 << 30  # bytes of address space: enough for what needs no JAX
 MUCH = 4 << 30
+
+# Becomes `python -m snnc ARGUMENTS` within limits. Not `preexec_fn`: that forks, which JAX in the parent does not like.
+CAGE = """\
+import os, resource, sys
+memory, largest_file, *arguments = sys.argv[1:]
+resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
+if largest_file != "-1":  # every write beyond fails, as on a full disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(largest_file), int(largest_file)))
+os.execv(sys.executable, [sys.executable, "-m", "snnc", *arguments])
+"""
 
 MODEL = """\
 edition 2026
@@ -55,14 +64,9 @@ def run_in(environment):
     """Run `python -m snnc ARGUMENTS` in a folder and within limits; never a traceback, a signal or an internal error."""
 
     def run(folder, *arguments, memory=LITTLE, largest_file=None, seconds=60, variables=()):
-        def enter_cage():
-            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-            if largest_file is not None:  # every write beyond fails, as on a full disk
-                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-                resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-
+        limits = [str(memory), "-1" if largest_file is None else str(largest_file)]
         result = subprocess.run(
-            [sys.executable, "-m", "snnc", *map(str, arguments)],
+            [sys.executable, "-I", "-S", "-c", CAGE, *limits, *map(str, arguments)],
             cwd=folder,
             env={**environment, **dict(variables)},
             stdin=subprocess.DEVNULL,
@@ -70,7 +74,6 @@ def run_in(environment):
             encoding="utf-8",
             errors="replace",
             timeout=seconds,
-            preexec_fn=enter_cage,
         )
         assert result.returncode in (0, 1, 2), result
         assert "Traceback" not in result.stderr, result.stderr
@@ -103,11 +106,13 @@ def refused(tmp_path, snnc):
 
 
 def snapshot(folder):
-    """Return every path below a folder with what it holds, links and special files by their kind."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() and not path.is_symlink() else path.lstat().st_mode
-        for path in folder.rglob("*")
-    }  # fmt: skip
+    """Return every path below a folder with what it holds; links, pipes and folders with their kind."""
+
+    def content(path):
+        mode = path.lstat().st_mode
+        return path.read_bytes() if stat.S_ISREG(mode) else stat.S_IFMT(mode)
+
+    return {path.relative_to(folder).as_posix(): content(path) for path in folder.rglob("*")}
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import itertools
+import json
 
 import pytest
 
@@ -15,7 +16,6 @@ NEVER_CALLED = {
     "eval",
     "compile",
     "open",
-    "getattr",
     "setattr",
     "system",
     "popen",
@@ -87,7 +87,7 @@ WORDS = (
     "class lambda None True import async match type self cls jax jnp np optax lax Params State Signals Inputs Buffers Array "
     "NamedTuple Any Epoch TrainState run step fit main forward evaluate encode objective init_params init_state constants print "
     "exec os int len zip range x p s c n k key keys batch train steps params buffers state carry DT MODEL SOURCE RECIPE "
-    "dense stream scan_layer fire_atan atan count index Value partial argparse weight sample"
+    "dense stream scan_layer fire_atan exprel count index Value partial argparse weight sample"
 ).split()
 
 
@@ -136,27 +136,90 @@ def test_comments_stay_comments_and_the_file_trains(tmp_path, snnc):
     assert not (tmp_path / "PWNED").exists()
 
 
-ROLES = (("CELL", "PARAM", "LAYER", "RECIPE"), ("STATE", "NET", "INPUT", "DATA"), ("PORT", "OUTPUT", "METRIC"))
+CELL = "neuron NAME {\n param PARAM = 10 ms in (0 ms, inf) trainable\n input PORT = 0\n state STATE = 0\n"
+CELL += " STATE' = (PORT - STATE) / PARAM\n spike when STATE >= 1 { STATE = 0 }\n surrogate atan(alpha = 2)\n}\n"
 
 
-@pytest.mark.parametrize("roles", ROLES, ids=" ".join)
-def test_words_of_python_and_of_the_emitted_file_are_names_like_others(tmp_path, run_in, roles):
-    """Each word stands for several things at once; files are checked in one run and compiled where the language takes them."""
-    refused = []
-    for word in WORDS:
-        (tmp_path / f"{word}.snn").write_text(model(**dict.fromkeys(roles, word)))
-    for word in WORDS:
-        out = tmp_path / f"{word}.out"
-        result = run_in(tmp_path, "compile", f"{word}.snn", "-o", out)
-        assert result.returncode in (0, 1), result.stderr
-        if result.returncode:
-            assert "error[E02" in result.stderr, result.stderr
-            refused.append(word)
-            continue
-        assert_harmless(out)
-        out = out.rename(tmp_path / f"{word}_emitted.py")
-        load(out)
-    assert len(refused) < len(WORDS) / 2, refused
+def cell(**names):
+    text = CELL
+    for slot, name in {"NAME": "Cell", "PARAM": "tau", "PORT": "I", "STATE": "v", **names}.items():
+        text = text.replace(slot, name)
+    return text
+
+
+def network(parts):
+    return "edition 2026\nimport std.neurons (LIF, LI)\n" + parts[0] + f"network Net {{\n dt = 1 ms\n{parts[1]}}}\n"
+
+
+def as_types_layers_and_parameters(words):
+    cells = "".join(cell(NAME=word, PARAM=f"{word}" if word != "v" else "tau") for word in words)
+    lines = "".join(f" layer {word} = {word}[2]()\n x -> dense() -> {word}.I\n" for word in words)
+    return network((cells, f" input x_in : real[2]\n{lines}".replace("x ->", "x_in ->")))
+
+
+def as_states(words):
+    cells = "".join(cell(NAME=f"Cell{i}", STATE=word) for i, word in enumerate(words))
+    lines = "".join(f" layer l{i} = Cell{i}[2]()\n x_in -> dense() -> l{i}.I\n" for i, _ in enumerate(words))
+    return network((cells, f" input x_in : real[2]\n{lines}"))
+
+
+def as_ports(words):
+    cells = "".join(cell(NAME=f"Cell{i}", PORT=word) for i, word in enumerate(words))
+    lines = "".join(f" layer l{i} = Cell{i}[2]()\n x_in -> dense() -> l{i}.{word}\n" for i, word in enumerate(words))
+    return network((cells, f" input x_in : real[2]\n{lines}"))
+
+
+def as_inputs(words):
+    lines = "".join(f" input {word} : real[2]\n {word} -> dense() -> l\n" for word in words)
+    return network(("", f" layer l = LI[2](tau = 20 ms)\n{lines}"))
+
+
+def as_outputs(words):
+    lines = "".join(f" output {word} = mean_over_time(l.v)\n" for word in words)
+    return network(("", f" input x_in : real[2]\n layer l = LI[2](tau = 20 ms)\n x_in -> dense() -> l\n{lines}"))
+
+
+RESERVED = {"dt", "spike", "time", "step", "x", "I", "train", "DT", "exec", "v"}
+"""Words that the language itself may keep in some of these places."""
+
+
+@pytest.mark.parametrize("roles", [as_types_layers_and_parameters, as_states, as_ports, as_inputs, as_outputs])
+def test_words_of_python_and_of_the_emitted_file_are_names_like_others(tmp_path, snnc, roles):
+    """All words at once; the emitted file is executed, and traced over a sequence."""
+    import jax
+
+    words = WORDS
+    (tmp_path / "m.snn").write_text(roles(words))
+    checked = snnc("check", "m.snn", "--json")
+    if checked.returncode:
+        kept = {word for word in words for found in json.loads(checked.stdout) if f"`{word}`" in found["message"]}
+        assert kept <= RESERVED, checked.stdout
+        words = [word for word in words if word not in kept]
+        (tmp_path / "m.snn").write_text(roles(words))
+
+    compiled = snnc("compile", "m.snn", "-o", "out.py")
+
+    assert compiled.returncode == 0, compiled.stderr
+    assert_harmless(tmp_path / "out.py")
+    module = load(tmp_path / "out.py")
+    inputs = [jax.ShapeDtypeStruct((3, 1, *shape), "float32") for _, shape in module.INPUTS.values()]
+    params = jax.eval_shape(module.init_params, jax.random.key(0))
+    jax.eval_shape(lambda p, x: module.forward(p, module.Buffers(), x), params, module.Inputs(*inputs))
+
+
+HARD = ("class", "lambda", "jax", "Params", "State", "run", "self")
+
+
+def test_hard_words_train(tmp_path, snnc):
+    cells = "".join(cell(NAME=word, STATE=word, PARAM=f"{word}2") for word in HARD)
+    edges = [f"  x -> dense() -> {word}.I\n  {word} -> dense() -> last" for word in HARD]
+    (tmp_path / "m.snn").write_text(two(cells, {word: word for word in HARD}, edges))
+
+    trained = snnc("train", "m.snn", "--no-plots", memory=MUCH)
+    run = snnc("run", "m.snn", "--weights", "runs/m/weights.safetensors", memory=MUCH)
+
+    assert trained.returncode == 0, trained.stderr
+    assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize("word", ["__import__", "__class__", "_", "__", "_fields", "class_", "v_", "_v"])
@@ -167,7 +230,7 @@ def test_names_of_the_emitted_file_are_not_for_authors(tmp_path, refused, word):
 
 
 PAIRS = (
-    ("Cell", "CellState"), ("Cell", "CellSignals"), ("Cell", "cell"), ("Cell", "Cell_step"), ("A", "a_start"),
+    ("Cell", "CellState"), ("Cell", "CellSignals"), ("Cell", "cell"), ("Cell", "Cell_step"), ("A", "a_start"), ("B", "b_step"),
     ("State", "StateNeuron"), ("Step", "step_neuron"),
 )  # fmt: skip
 TWO = """edition 2026
@@ -188,7 +251,6 @@ train r of Net on d {
   loss = cross_entropy(logits, label)
 }
 """
-CELL = "neuron NAME {\n input I = 0\n state v = 0\n v' = (I - v) / (10 ms)\n spike when v >= 1 { v = 0 }\n surrogate atan(alpha = 2)\n}\n"
 
 
 def two(neurons, layers, edges):
@@ -198,9 +260,12 @@ def two(neurons, layers, edges):
 
 @pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_types_whose_emitted_names_meet(tmp_path, snnc, first, second):
-    cells = CELL.replace("NAME", first) + CELL.replace("state v = 0", "state v = 0\n state w = 1").replace(
-        "v' =", "w' = (v - w) / (5 ms)\n v' ="
-    ).replace("NAME", second)
+    other = (
+        cell(NAME=second)
+        .replace("state v = 0", "state v = 0\n state w = 1")
+        .replace(" v' =", " w' = (v - w) / (5 ms)\n v' =")
+    )
+    cells = cell(NAME=first) + other
     edges = ["  x -> dense() -> a.I", "  a -> dense() -> b.I", "  b -> dense() -> last"]
     (tmp_path / "m.snn").write_text(two(cells, {"a": first, "b": second}, edges))
 
@@ -214,9 +279,10 @@ def test_types_whose_emitted_names_meet(tmp_path, snnc, first, second):
     [
         ({"a": "LIF", "a_b": "LIF", "c": "LIF", "b_c": "LIF"}, ["x -> a", "x -> a_b", "a -> b_c", "a_b -> c", "c -> last", "b_c -> last"]),
         ({"h": "LIF", "h_v": "LIF", "h_dense": "LIF"}, ["x -> h", "h -> h_v", "h_v -> h_dense", "h_dense -> last"]),
+        ({"lif": "LIF", "lif_step": "LIF", "lif_start": "LIF"}, ["x -> lif", "lif -> lif_step", "lif_step -> lif_start", "lif_start -> last"]),
         ({"h": "LIF", "H": "LIF"}, ["x -> h", "h -> H", "H -> last"]),
     ],
-    ids=["edges", "signals", "case"],
+    ids=["edges", "signals", "types", "case"],
 )  # fmt: skip
 def test_layers_whose_emitted_names_meet(tmp_path, snnc, layers, edges):
     (tmp_path / "m.snn").write_text(two("", layers, ["  " + edge.replace("->", "-> dense() ->") for edge in edges]))

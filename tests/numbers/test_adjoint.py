@@ -38,8 +38,7 @@ def unit(p):
 
 def network_text(file, neuron):
     edges = "\n".join(
-        f"input in_{p.name} : real[{SIZE}]\n in_{p.name} -> scale({unit(p)}) -> h.{p.name}"
-        for p in neuron.ports
+        f"input in_{p.name} : real[{SIZE}]\n in_{p.name} -> scale({unit(p)}) -> h.{p.name}" for p in neuron.ports
     )
     return f"""
     import std.{file} ({neuron.name})
@@ -72,6 +71,51 @@ def test_the_adjoint_of_a_standard_neuron_is_the_gradient_of_its_step(file, neur
     gradient = assert_same_gradients(model, drive, key=jax.random.key(3))
 
     assert any(np.abs(g).max() > 0 for g in jax.tree.leaves(gradient))
+
+
+HALF = """
+neuron Cell {{
+  param tau = 10 ms in (0 ms, inf)
+  param theta = 1
+  event x
+  state v = 0
+  v' = -v / tau
+  on x {{ v += x }}
+  spike when v >= theta{scale} {{ {reset} }}
+  surrogate superspike(beta = 10)
+}}
+network Net {{
+  dt = 1 ms
+  input a : spikes[3]
+  layer h = Cell[16]()
+  a -> dense() -> h
+  h -> dense() -> delay(1 step) -> h
+  output counts = count(h.spike)
+}}
+data d = randman(classes = 3, units = 3, steps = 40, samples = 10, test = 0.2)
+train main of Net on d {{
+  epochs = 1
+  batch = 8
+  loss = cross_entropy(counts, label)
+  precision = {precision}
+}}
+"""
+
+
+@pytest.mark.parametrize("scale", ["", " scale theta"])
+@pytest.mark.parametrize("reset", ["v -= theta", "v = 0"])
+def test_margins_in_16_bits_keep_the_gradient_to_a_thousandth_and_every_spike(reset, scale):
+    half, full = (
+        shaken(compile_text(HALF.format(reset=reset, scale=scale, precision=precision)))
+        for precision in ("f16_residual", "f32")
+    )
+    x = {"a": 2.0 * np.random.default_rng(0).normal(size=(40, BATCH, 3))}
+
+    assert_same_gradients(half, x, tolerance=1e-3)
+
+    assert half.module.CellKept._fields == ("margin",)
+    assert 0.02 < full.run(**x)["h.spike"].mean() < 0.9
+    np.testing.assert_array_equal(half.run(**x)["h.spike"], full.run(**x)["h.spike"])
 
 
 @settings(max_examples=30, **SLOW)

@@ -244,9 +244,7 @@ def ad_ex_adjoint(
 
         return rk4(slope, (v, w), DT, 4)
 
-    pull = jax.vjp(
-        advance, jnp.asarray(k.v_before), jnp.asarray(k.w_before), jnp.asarray(k.I)
-    )[1]
+    pull = jax.vjp(advance, k.v_before, k.w_before, k.I)[1]
     d_v3, d_w2, d_I = pull((d_v2, d_w))
     return d_next._replace(v=d_v3, w=d_w2), (d_I,), {}
 
@@ -332,9 +330,9 @@ def init_state(
 ) -> State:
     """The state before the first step; `key` is one key, or one key a sample."""
     c = constants(params, buffers)
-    cell_start = ad_ex_start(c.cell, (batch, 1))
-    n_start = jnp.zeros((), jnp.int32)
-    return State(cell=cell_start, n=n_start)
+    cell_0 = ad_ex_start(c.cell, (batch, 1))
+    n_0 = jnp.zeros((), jnp.int32)
+    return State(cell=cell_0, n=n_0)
 
 
 def step(

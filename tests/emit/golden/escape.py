@@ -294,13 +294,13 @@ def init_state(
     """The state before the first step; `key` is one key, or one key a sample."""
     c = constants(params, buffers)
     keys = sample_keys(key, batch)
-    cell_start = noisy_start(c.cell, (batch, 6), keys, 3414656994)._replace(
+    cell_0 = noisy_start(c.cell, (batch, 6), keys, 3414656994)._replace(
         slow=jnp.broadcast_to(buffers.cell_slow, (batch, 6))
     )
-    sent_fold_start = jnp.zeros_like(jnp.zeros((batch, 6)))
-    key_start = keys
-    n_start = jnp.zeros((), jnp.int32)
-    return State(cell=cell_start, sent_fold=sent_fold_start, key=key_start, n=n_start)
+    sent_fold_0 = jnp.zeros_like(jnp.zeros((batch, 6)))
+    key_0 = keys
+    n_0 = jnp.zeros((), jnp.int32)
+    return State(cell=cell_0, sent_fold=sent_fold_0, key=key_0, n=n_0)
 
 
 def step(

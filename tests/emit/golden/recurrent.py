@@ -354,19 +354,19 @@ def init_state(
 ) -> State:
     """The state before the first step; `key` is one key, or one key a sample."""
     c = constants(params, buffers)
-    h_start = alif_start(c.h, (batch, 16))
-    out_start = cuba_li_start(c.out, (batch, 3))
-    h_h_delay_start = jnp.zeros((2, batch, 16))
-    logits_fold_start = jnp.full_like(jnp.zeros((batch, 3)), -jnp.inf)
-    counts_fold_start = jnp.zeros_like(jnp.zeros((batch, 16)))
-    n_start = jnp.zeros((), jnp.int32)
+    h_0 = alif_start(c.h, (batch, 16))
+    out_0 = cuba_li_start(c.out, (batch, 3))
+    h_h_delay_0 = jnp.zeros((2, batch, 16))
+    logits_fold_0 = jnp.full_like(jnp.zeros((batch, 3)), -jnp.inf)
+    counts_fold_0 = jnp.zeros_like(jnp.zeros((batch, 16)))
+    n_0 = jnp.zeros((), jnp.int32)
     return State(
-        h=h_start,
-        out=out_start,
-        h_h_delay=h_h_delay_start,
-        logits_fold=logits_fold_start,
-        counts_fold=counts_fold_start,
-        n=n_start,
+        h=h_0,
+        out=out_0,
+        h_h_delay=h_h_delay_0,
+        logits_fold=logits_fold_0,
+        counts_fold=counts_fold_0,
+        n=n_0,
     )
 
 

@@ -324,17 +324,17 @@ def init_state(
     """The state before the first step; `key` is one key, or one key a sample."""
     c = constants(params, buffers)
     keys = sample_keys(key, batch)
-    h_start = plif_start(c.h, (batch, 32))
-    out_start = li_start(c.out, (batch, 10))
-    h_out_dropout_start = dropout_mask(keys, 2289136868, 0.2, (32,), train)
-    logits_fold_start = jnp.zeros_like(jnp.zeros((batch, 10)))
-    n_start = jnp.zeros((), jnp.int32)
+    h_0 = plif_start(c.h, (batch, 32))
+    out_0 = li_start(c.out, (batch, 10))
+    h_out_dropout_0 = dropout_mask(keys, 2289136868, 0.2, (32,), train)
+    logits_fold_0 = jnp.zeros_like(jnp.zeros((batch, 10)))
+    n_0 = jnp.zeros((), jnp.int32)
     return State(
-        h=h_start,
-        out=out_start,
-        h_out_dropout=h_out_dropout_start,
-        logits_fold=logits_fold_start,
-        n=n_start,
+        h=h_0,
+        out=out_0,
+        h_out_dropout=h_out_dropout_0,
+        logits_fold=logits_fold_0,
+        n=n_0,
     )
 
 

@@ -1,0 +1,1 @@
+"""Times a training step of the emitted code beside what it is compared with: `python -m benchmarks.run`."""
