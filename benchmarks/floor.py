@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from benchmarks.programs import Program
+from benchmarks.programs import Program, temp_bytes
 from benchmarks.workloads import Drawn, Workload
 
 
@@ -53,8 +53,7 @@ def floor(workload: Workload, drawn: Drawn) -> Program:
         return None, {**found, "loss": jnp.zeros(())}
 
     compiled = jax.jit(products).lower(None, given).compile()
-    temp = compiled.memory_analysis().temp_size_in_bytes
-    return Program("floor", compiled, None, (given,), None, temp)
+    return Program("floor", compiled, None, (given,), None, temp_bytes(compiled))
 
 
 def _repeated(start: Array, w: Array, steps: int) -> Array:

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
+import optax  # type: ignore[import-untyped]
 from jax import lax
 
 from benchmarks.workloads import Drawn
@@ -41,7 +41,9 @@ class Program:
     temp_bytes: int
 
     def advance(self) -> float:
-        self.carry, measured = jax.block_until_ready(self.compiled(self.carry, *self.given))
+        self.carry, measured = self.compiled(self.carry, *self.given)
+        for array in jax.tree.leaves((self.carry, measured)):
+            array.block_until_ready()
         return float(measured["loss"])
 
 
@@ -160,5 +162,9 @@ def _compiled(
     name: str, update: Any, carry: Any, given: tuple[Any, ...], gradient: Callable[[], Any] | None
 ) -> Program:
     compiled = update.lower(carry, *given).compile()
-    analysis = compiled.memory_analysis()
-    return Program(name, compiled, carry, given, gradient, analysis.temp_size_in_bytes)
+    return Program(name, compiled, carry, given, gradient, temp_bytes(compiled))
+
+
+def temp_bytes(compiled: Any) -> int:
+    """Return what a compiled program takes beside its arguments and results."""
+    return int(compiled.memory_analysis().temp_size_in_bytes)

@@ -339,6 +339,7 @@ class Recipe:
     batch: int
     seed: int
     truncate: int | None  # steps of truncated BPTT
+    checkpoint: int | None  # steps of one checkpointed part of a sequence, 0: chosen from its length; None: all at once
     loss: Term
     penalties: tuple[Term, ...]
     metrics: tuple[Term, ...]

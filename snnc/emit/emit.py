@@ -21,8 +21,9 @@ def emit(plan: StepPlan, recipe: model.Recipe | None, source: str) -> str:
     ops = frozenset(uses(tuple(t.value for t in terms), "op:"))
     steps = recipe.steps if recipe is not None else None
     truncate = recipe.truncate if recipe is not None else None
+    checkpoint = recipe.checkpoint if recipe is not None else None
     half = recipe is not None and recipe.precision == "f16_residual"
-    view = model_view(plan, file_word(source), steps, truncate, ops, half)
+    view = model_view(plan, file_word(source), steps, truncate, ops, half, checkpoint)
     training = None if recipe is None else training_view(plan, recipe)
     views = {
         "view": view,

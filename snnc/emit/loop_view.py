@@ -83,7 +83,7 @@ class GroupLoop:
     def local(self) -> dict[model.Signal, str]:
         return {s: identifier(f"in_{s.node}_{s.name}" if s.name else f"in_{s.node}") for s in self.outside}
 
-    def call(self, truncate: int | None) -> LineView:
+    def call(self, truncate: int | None, ends: bool) -> LineView:
         """Return the line of `run` that runs the loop."""
         network = self.plan.network
         start = [f"state.{field_name(n.name)}" for n in self.layers] + [
@@ -93,7 +93,7 @@ class GroupLoop:
         functions = [self.name] + ([f"{self.name}_adjoint", f"{self.name}_gradients"] if self.derived else [])
         args = [*functions, "(c, params, state)", tuple_text(start, True), tuple_text(xs, True), "steps"]
         args += [] if truncate is None else [str(truncate)]
-        carries = any(slot.carry for n in self.layers for slot in self.plan.body(n.name).slots)
+        carries = ends or any(slot.carry for n in self.layers for slot in self.plan.body(n.name).slots)
         end = tuple_text(self.carried, True) if carries else "_"
         read = tuple_text([identifier(n) for n in self.read], True)
         function = "time_loop" if self.derived else "time_loop_by_jax"
@@ -116,7 +116,7 @@ class GroupLoop:
         fixed = (["c", "params", "state"], "fixed")
         step = _function(
             (fixed, (self.carried, "carry"), (list(self.local.values()), "xs")),
-            step_lines(self.group.nodes, self.plan, self.local, states, "n", keep=self.derived),
+            step_lines(self.group.nodes, self.plan, self.local, states, "state.n + n", keep=self.derived),
             f"{tuple_text(self.carried, True)}, {tuple_text(read, True)}, {tuple_text([k for k, _ in kept], True)}",
         )
         doc = f"One step of {names}, {why}."
@@ -131,7 +131,8 @@ class GroupLoop:
 
 def _function(packed: tuple[tuple[list[str], str], ...], lines: list[LineView], result: str) -> FunctionView:
     """Return a function that unpacks of `packed` (names, tuple) what its text reads."""
-    words = set(re.findall(r"\w+", " ".join([*(line.code for line in lines), result])))
+    text = re.sub(r'"\w*"', "", " ".join([*(line.code for line in lines), result]))
+    words = set(re.findall(r"(?<![\w.])[A-Za-z_]\w*\b(?!=[^=])", text))  # neither fields nor keywords
     unpacked = []
     for names, source in packed:
         if words & set(names):

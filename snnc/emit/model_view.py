@@ -14,7 +14,15 @@ from snnc.emit.parameters import Stored, parameter_texts, stored_buffers, stored
 from snnc.emit.pytext import number_text
 from snnc.emit.readouts import network_folds, network_printer, step_outputs
 from snnc.emit.sequence_view import sequence_view
-from snnc.emit.state import buffer_update, next_state, start_name, state_starts, step_states, uses_keys
+from snnc.emit.state import (
+    buffer_update,
+    next_state,
+    start_name,
+    state_after_part,
+    state_starts,
+    step_states,
+    uses_keys,
+)
 from snnc.emit.statement_text import FieldView, LineView, doc_lines, place
 from snnc.emit.tensor_text import uses
 from snnc.lower.gradients import adjoint_of
@@ -77,6 +85,10 @@ class ModelView:
     step_state: str
     step_outputs: tuple[LineView, ...]
     output_values: str
+    checkpoint: str  # "" where sequences are not taken in parts
+    activity: tuple[str, ...]  # layers whose spikes are summed over the parts
+    part_state: str
+    end: str  # the name of the last state, "_" where nothing reads it
     run_lines: tuple[LineView, ...]
     loops: tuple[LoopView, ...]
     readout_lines: tuple[LineView, ...]
@@ -86,11 +98,18 @@ class ModelView:
 
 
 def model_view(
-    plan: StepPlan, source: str, steps: int | None, truncate: int | None, extra_ops: frozenset[str], half: bool
+    plan: StepPlan,
+    source: str,
+    steps: int | None,
+    truncate: int | None,
+    extra_ops: frozenset[str],
+    half: bool,
+    checkpoint: int | None,
 ) -> ModelView:
     """Return the view of a network; `extra_ops` are operations that losses or metrics read.
 
-    With `half` the margins that gradients need are kept in 16 bits.
+    With `half` the margins that gradients need are kept in 16 bits; `checkpoint` is the length of the parts in which
+    `run` takes a sequence in training (0: about the root of the steps).
     """
     network = plan.network
     kept = extra_ops | frozenset(uses(tuple(o.value for o in network.outputs), "op:"))
@@ -107,13 +126,13 @@ def model_view(
         if isinstance(f, Fire) and f.surrogate is not None
     }
     adjoints = {body.name: adjoint_of(body, plan, half) for body in plan.types}
-    sequence = sequence_view(plan, adjoints, truncate, frozenset(kept))
+    sequence = sequence_view(plan, adjoints, truncate, frozenset(kept), checkpoint is not None)
     return ModelView(
         model=network.name,
         source=source,
         model_hash=structure_hash(plan, params),
         doc=doc_lines(network.doc),
-        schedule=_schedule(plan, adjoints),
+        schedule=(*_parts(checkpoint), *_schedule(plan, adjoints)),
         dt=number_text(network.dt),
         steps=repr(steps),
         params=tuple(_stored(p) for p in params),
@@ -139,13 +158,17 @@ def model_view(
         step_state=", ".join(f"{f.name}={next_state(f.name, plan, folds)}" for f in state_fields),
         step_outputs=tuple(step_outputs(network, folds, streaming, steps)),
         output_values=", ".join(f"{field_name(o.name)}={identifier(o.name)}" for o in network.outputs),
+        checkpoint="" if checkpoint is None else repr(checkpoint),
+        activity=_spiking(network) if checkpoint is not None else (),
+        part_state=", ".join(f"{f.name}={state_after_part(f.name, plan, folds)}" for f in state_fields),
+        end="end" if buffer_update(plan, parts=True) else "_",
         run_lines=sequence.lines,
         loops=sequence.loops,
         readout_lines=tuple(
             LineView(f"output {o.name}  ({place(o.span)})", f"{identifier(o.name)} = {readouts.text(o.value)}")
             for o in network.outputs
         ),
-        buffer_update=buffer_update(plan),
+        buffer_update=buffer_update(plan, checkpoint is not None),
         uses_keys=uses_keys(plan),
         has_inputs=bool(network.inputs),
     )
@@ -208,6 +231,17 @@ def _schedule(plan: StepPlan, adjoints: dict[str, Adjoint | str]) -> tuple[str, 
     for text, kept in loops:
         lines += [f"time loop: {text}", *(f"    {line}" for line in kept)]
     return tuple(lines)
+
+
+def _parts(checkpoint: int | None) -> tuple[str, ...]:
+    if checkpoint is None:
+        return ()
+    length = f"{checkpoint} steps" if checkpoint else "about sqrt(T) steps"
+    return (f"in training, in parts of {length}, each computed again for its gradient; in a part:",)
+
+
+def _spiking(network: model.Network) -> tuple[str, ...]:
+    return tuple(identifier(layer.name) for layer in network.layers if layer.neuron.spikes)
 
 
 def _kept(layer: str, adjoint: Adjoint | str) -> str:

@@ -23,8 +23,8 @@ _TAKEN = frozenset(
 _BUILTINS = frozenset(dir(builtins))
 _NEURON = frozenset(
     {
-        "p", "s", "k", "d_next", "d_out", "advance", "pull", "half", "key", "keys", "name", "shape", "chance", "jax", "jnp", "lax",
-        "slope", "DT", "Value", "Array",
+        "p", "s", "k", "d_next", "d_out", "advance", "pull", "half", "key", "keys", "name", "shape", "chance", "jax", "jnp",
+        "lax", "slope", "DT", "Value", "Array",
     }
 )  # fmt: skip
 _TYPES = frozenset(

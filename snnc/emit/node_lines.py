@@ -107,8 +107,8 @@ def _port_text(signals: tuple[model.Signal, ...], network: model.Network, local:
     return " + ".join(signal_text(signal, network, local) for signal in signals)
 
 
-def layer_line(layer: model.Layer, plan: StepPlan, truncate: int | None, derived: bool) -> LineView:
-    """Print the time loop of one layer over a whole sequence."""
+def layer_line(layer: model.Layer, plan: StepPlan, truncate: int | None, derived: bool, ends: bool) -> LineView:
+    """Print the time loop of one layer over a sequence; with `ends` its last state is kept."""
     body = plan.body(layer.name)
     ports = [_port_text(signals, plan.network, {}) for _, signals in ports_of(layer, body.ports)]
     name = identifier(layer.name)
@@ -117,20 +117,23 @@ def layer_line(layer: model.Layer, plan: StepPlan, truncate: int | None, derived
     args += [f"c.{field_name(layer.name)}", f"state.{field_name(layer.name)}", tuple_text(ports, True), "steps"]
     args += [] if truncate is None else [str(truncate)]
     comment = f"{layer.name}: {layer.neuron.name}, time loop  ({place(layer.span)})"
-    end = f"{name}_state" if any(slot.carry for slot in body.slots) else "_"
+    end = f"{name}_state" if ends or any(slot.carry for slot in body.slots) else "_"
     loop = "layer_loop" if derived else "layer_loop_by_jax"
     return LineView(comment, f"{end}, {name} = {loop}({', '.join(args)})")
 
 
-def delay_line(node: model.OpNode, plan: StepPlan, truncate: int | None) -> LineView:
-    """Print a delay over a whole sequence."""
+def delay_line(node: model.OpNode, plan: StepPlan, truncate: int | None, ends: bool) -> LineView:
+    """Print a delay over a sequence; with `ends` its last values are kept."""
     source = signal_text(node.sources[0], plan.network, {})
     ring = f"state.{identifier(node.name)}"
     name = identifier(node.name)
     text = f"delayed(over_time({source}, steps), {ring})"
     if truncate is not None:
         text = f"delayed_truncated(over_time({source}, steps), {ring}, {truncate})"
-    return LineView(operation_comment(node), f"{name} = {text}")
+    lines = f"{name} = {text}"
+    if ends:
+        lines += f"\n    {name}_ring = last_values(over_time({source}, steps), {ring})"
+    return LineView(operation_comment(node), lines)
 
 
 def tuple_text(names: list[str], always: bool = False) -> str:

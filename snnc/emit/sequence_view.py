@@ -21,9 +21,12 @@ class SequenceView:
 
 
 def sequence_view(
-    plan: StepPlan, adjoints: dict[str, Adjoint | str], truncate: int | None, kept: frozenset[str]
+    plan: StepPlan, adjoints: dict[str, Adjoint | str], truncate: int | None, kept: frozenset[str], ends: bool
 ) -> SequenceView:
-    """Return the network over a sequence; `kept` are operations whose result is read from outside (by a readout)."""
+    """Return the network over a sequence; `kept` are operations whose result is read from outside (by a readout).
+
+    With `ends` the last states get their names.
+    """
     lines: list[LineView] = []
     loops: list[LoopView] = []
     for number, group in enumerate(plan.groups, 1):
@@ -33,12 +36,12 @@ def sequence_view(
             read = {s.node for node in plan.order if node.name not in members for s in sources_of(node)}
             loop = GroupLoop(group, plan, adjoints, number, kept | read)
             loops.append(loop.view())
-            lines.append(loop.call(truncate))
+            lines.append(loop.call(truncate, ends))
         elif isinstance(first, model.Layer):
             derived = not isinstance(adjoints[plan.body(first.name).name], str)
-            lines.append(layer_line(first, plan, truncate, derived))
+            lines.append(layer_line(first, plan, truncate, derived, ends))
         elif is_ring(first):
-            lines.append(delay_line(first, plan, truncate))
+            lines.append(delay_line(first, plan, truncate, ends))
         else:
             lines.append(operation_line(first, plan, {}))
     return SequenceView(tuple(lines), tuple(loops))

@@ -109,6 +109,13 @@ def next_state(field: str, plan: StepPlan, folds: tuple[FoldUse, ...]) -> str:
     return "state.n + 1" if field == "n" else f"state.{field}"
 
 
+def state_after_part(field: str, plan: StepPlan, folds: tuple[FoldUse, ...]) -> str:
+    """Return the text of a field of the state after several steps; readouts so far are left as they were."""
+    if any(field in fold_slots(fold) for fold in folds):
+        return f"state.{field}"
+    return "state.n + steps" if field == "n" else next_state(field, plan, folds)
+
+
 def _uses_state_key(plan: StepPlan) -> bool:
     return any(body.random for _, body in plan.bodies)
 
@@ -118,13 +125,14 @@ def uses_keys(plan: StepPlan) -> bool:
     return drawn or _uses_state_key(plan) or any(isinstance(o.op, Dropout) for o in plan.network.operations)
 
 
-def buffer_update(plan: StepPlan) -> str:
-    """Carried states go on from the mean over the batch, without gradient."""
-    parts = []
+def buffer_update(plan: StepPlan, parts: bool) -> str:
+    """Carried states go on from the mean over the batch, without gradient; after `parts`, `end` is the last state."""
+    updates = []
     for layer in plan.network.layers:
         for slot in plan.body(layer.name).slots:
             if slot.carry:
-                value = f"{identifier(layer.name)}_state.{field_name(slot.name)}"
+                state = f"end.{field_name(layer.name)}" if parts else f"{identifier(layer.name)}_state"
+                value = f"{state}.{field_name(slot.name)}"
                 name = identifier(f"{layer.name}.{slot.name}")
-                parts.append(f"{name}=carried({value}, weight)")
-    return ", ".join(parts)
+                updates.append(f"{name}=carried({value}, weight)")
+    return ", ".join(updates)

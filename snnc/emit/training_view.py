@@ -173,8 +173,11 @@ def _metrics(network: model.Network, recipe: model.Recipe, printer: TensorPrinte
     for layer in network.layers:
         if layer.neuron.spikes:
             spike = f"signals.{field_name(layer.name)}.spike"
-            metrics.append(MetricView(f"rate.{layer.name}", f"firing_rate({spike}, weight=weight, dt=DT)"))
-            metrics.append(MetricView(f"silent.{layer.name}", f"silent_fraction({spike}, weight)"))
+            rate, silent = f"firing_rate({spike}, weight=weight, dt=DT)", f"silent_fraction({spike}, weight)"
+            if recipe.checkpoint is not None:
+                total = f"signals.activity.{field_name(layer.name)}"
+                rate, silent = f"rate_of_total({total}[0], weight, steps, DT)", f"silent_of_total({total}[1], weight)"
+            metrics += [MetricView(f"rate.{layer.name}", rate), MetricView(f"silent.{layer.name}", silent)]
     return tuple(metrics)
 
 

@@ -181,6 +181,11 @@ def _read_input(e: Elaboration, part: nodes.Port) -> None:
 
 def _read_layer(e: Elaboration, name: str, instance: nodes.Instance, doc: str, span: Span) -> None:
     e.add(name, span)
+    if name in ("n", "key") or name.endswith("_fold"):
+        e.findings.add(
+            Code.RESERVED_NAME, span, f"`{name}` is what the emitted file calls a part of its own state",
+            help="give the layer another name",
+        )  # fmt: skip
     found = find_neuron(e, instance.func)
     if found is None:
         report_unknown(e, instance.func, "neuron")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from snnc import model
@@ -31,8 +32,16 @@ PRECISIONS = ("f32", "f16_residual")
 PRECISIONS_TO_COME = ("bf16", "f16")
 
 
-def read_learn(settings: dict[str, nodes.Expr], scope: Scope, network: model.Network, findings: Findings) -> int | None:
-    """Return the steps of truncated BPTT, None for full BPTT; check that a gradient can flow."""
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """BPTT, its gradient cut every `truncate` steps, or its sequence taken in parts of `checkpoint` steps (0: chosen)."""
+
+    truncate: int | None = None
+    checkpoint: int | None = None
+
+
+def read_learn(settings: dict[str, nodes.Expr], scope: Scope, network: model.Network, findings: Findings) -> Learning:
+    """Return the learning rule; check that a gradient can flow."""
     for layer in network.layers:
         if layer.neuron.spikes and layer.neuron.surrogate is None and any(r.rate is None for r in layer.neuron.spikes):
             findings.add(
@@ -42,7 +51,7 @@ def read_learn(settings: dict[str, nodes.Expr], scope: Scope, network: model.Net
             )  # fmt: skip
     value = settings.get("learn")
     if value is None:
-        return None
+        return Learning()
     call = (
         value
         if isinstance(value, nodes.Call)
@@ -58,25 +67,38 @@ def read_learn(settings: dict[str, nodes.Expr], scope: Scope, network: model.Net
             f"{'not supported yet: the' if later else 'unknown'} learning rule `{name}`",
             help="built so far: `bptt()` and `tbptt(k)`" if later else did_you_mean(name, ["bptt", "tbptt", *RULES_TO_COME]),
         )  # fmt: skip
-        return None
+        return Learning()
     if name == "bptt":
-        for arg in call.args:
-            off = isinstance(arg.value, nodes.Name) and arg.value.text == "off"
-            if arg.name == "checkpoint" and off:
-                continue
-            findings.add(
-                Code.NOT_YET if arg.name == "checkpoint" else Code.UNKNOWN_ARGUMENT, arg.span,
-                "not supported yet: checkpointed BPTT" if arg.name == "checkpoint" else f"`bptt` has no argument `{arg.name}`",
-                help="write `bptt()`",
-            )  # fmt: skip
-        return None
+        return Learning(checkpoint=_read_checkpoint(call, scope, findings))
     if len(call.args) != 1 or call.args[0].name not in (None, "steps"):
         findings.add(Code.MISSING_ARGUMENT, call.span, "`tbptt` takes one number of steps", help="as in `tbptt(50)`")
-        return None
+        return Learning()
     length = call.args[0].value
     if isinstance(length, nodes.Number) and length.unit in STEP_UNITS:
         length = nodes.Number(length.text, span=length.span)
-    return whole(length, scope, "the length of `tbptt`")
+    return Learning(truncate=whole(length, scope, "the length of `tbptt`"))
+
+
+def _read_checkpoint(call: nodes.Call, scope: Scope, findings: Findings) -> int | None:
+    """Return the steps of a checkpointed part: 0 for `auto`, None for `off` and where nothing is said."""
+    found = None
+    for arg in call.args:
+        if arg.name != "checkpoint":
+            named = f"no argument `{arg.name}`" if arg.name else "no argument without a name"
+            findings.add(
+                Code.UNKNOWN_ARGUMENT,
+                arg.span,
+                f"`bptt` has {named}",
+                help="write `bptt()` or `bptt(checkpoint = auto)`",
+            )
+        elif isinstance(arg.value, nodes.Name) and arg.value.text in ("auto", "off"):
+            found = 0 if arg.value.text == "auto" else None
+        else:
+            value = arg.value
+            if isinstance(value, nodes.Number) and value.unit in STEP_UNITS:
+                value = nodes.Number(value.text, span=value.span)
+            found = whole(value, scope, "the part of a checkpointed sequence")
+    return found
 
 
 def read_select(

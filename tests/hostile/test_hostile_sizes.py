@@ -6,15 +6,25 @@ import pytest
 MUCH = 4 << 30
 
 
-@pytest.mark.parametrize("hidden", ["1000000000", "100000, 100000", "10^12", "50000000", "10^8"])
-@pytest.mark.parametrize("command", ["check", "compile", "train", "run"])
-def test_giant_layers_are_refused(write_model, refused, hidden, command):
+@pytest.mark.parametrize(
+    ("command", "hidden"),
+    [
+        ("check", "1000000000"),
+        ("compile", "100000, 100000"),
+        ("train", "1000000000"),
+        ("run", "100000, 100000"),
+        ("check", "10^12"),
+        ("check", "50000000"),
+        ("check", "10^8"),
+    ],
+)
+def test_giant_layers_are_refused(write_model, refused, command, hidden):
     write_model(hidden=hidden)
 
     refused("E0409", command, "model.snn", seconds=20)
 
 
-@pytest.mark.parametrize("hidden", ["1e300", "9^9^9^9", "-5", "0", "1.5", "inf", "1e18 - 1e18"])
+@pytest.mark.parametrize("hidden", ["1e300", "9^9^9^9", "-5", "inf"])
 def test_what_is_no_size_is_refused(write_model, refused, hidden):
     write_model(hidden=hidden)
 
@@ -35,13 +45,14 @@ def test_what_is_no_size_is_refused(write_model, refused, hidden):
         ("pixels -> dense()", "pixels -> delay(1e12 ms) -> dense()", "E0407"),
     ],
 )
-@pytest.mark.parametrize("command", ["check", "train"])
+@pytest.mark.parametrize("command", ["check", pytest.param("train", marks=pytest.mark.long)])
 def test_giant_numbers_of_a_recipe_are_refused(write_model, refused, old, new, code, command):
     write_model(number=(old, new))
 
     refused(code, command, "model.snn", seconds=20)
 
 
+@pytest.mark.long
 def test_products_that_fit_alone_and_not_together(tmp_path, refused):
     chain = "x" + " -> dense(14142)" * 2500 + " -> LIF[14142]() as h"
     network = f"network N {{\n  dt = 1 ms\n  input x : real[14142]\n  {chain}\n}}\n"
@@ -50,7 +61,10 @@ def test_products_that_fit_alone_and_not_together(tmp_path, refused):
     refused("E0409", "check", "m.snn", said="`N` takes at least 2,000.0 GB for its weights", seconds=60)
 
 
-@pytest.mark.parametrize("what", ["layers", "chain", "clauses", "outputs", "consts"])
+@pytest.mark.parametrize(
+    "what",
+    ["layers", *(pytest.param(word, marks=pytest.mark.long) for word in ("chain", "clauses", "outputs", "consts"))],
+)
 def test_a_hundred_thousand_parts_are_refused(tmp_path, snnc, what):
     count = 40_000  # as many as a megabyte holds
     body = {
@@ -91,11 +105,11 @@ def test_a_training_beyond_memory_is_refused_before_it_begins(tmp_path, write_mo
         ("train", "--epochs", "1" + "0" * 30),
         ("train", "--seed", "1" + "0" * 30),
         ("train", "--batch", "-1"),
-        ("run", "--seed", "1" + "0" * 30),
-        ("run", "--duration", "1e12 ms"),
-        ("run", "--duration", "inf ms"),
-        ("run", "--duration", "9" * 5000 + " ms"),
-        ("run", "--input", "pixels=constant:1e999"),
+        pytest.param(("run", "--seed", "1" + "0" * 30), marks=pytest.mark.long),
+        pytest.param(("run", "--duration", "1e12 ms"), marks=pytest.mark.long),
+        pytest.param(("run", "--duration", "inf ms"), marks=pytest.mark.long),
+        pytest.param(("run", "--duration", "9" * 5000 + " ms"), marks=pytest.mark.long),
+        pytest.param(("run", "--input", "pixels=constant:1e999"), marks=pytest.mark.long),
     ],
 )
 def test_giant_options_are_wrong_use(tmp_path, write_model, blob_arrays, snnc, arguments):

@@ -31,8 +31,17 @@ def files(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("room", [0, 300], ids=["full", "nearly-full"])
-@pytest.mark.parametrize("command", WRITERS)
+QUICK = {("compile", 300), ("fmt", 0), ("data", 300), ("train", 0), ("run", 300), ("new", 300)}
+
+
+@pytest.mark.parametrize(
+    ("command", "room"),
+    [
+        pytest.param(command, room, marks=() if (command, room) in QUICK else pytest.mark.long)
+        for command in WRITERS
+        for room in (0, 300)
+    ],
+)
 def test_a_full_disk_changes_nothing(tmp_path, model, snnc, command, room):
     """Beyond `room` bytes no file grows, as on a disk that is full."""
     before = files(tmp_path)
@@ -50,7 +59,9 @@ def test_a_full_disk_changes_nothing(tmp_path, model, snnc, command, room):
     assert not [name for name in after if ".tmp" in name or name.rpartition("/")[2].startswith(".out")]
 
 
-@pytest.mark.parametrize("command", ["compile", "data", "train", "run", "surrogates"])
+@pytest.mark.parametrize(
+    "command", ["compile", "data", "train", *(pytest.param(c, marks=pytest.mark.long) for c in ("run", "surrogates"))]
+)
 def test_a_folder_that_takes_no_files(model, snnc, command):
     """/proc takes no files, not even those of root."""
     place = "/proc/snnc-test.png"
@@ -100,7 +111,7 @@ def test_a_result_does_not_replace_what_it_is_made_from(tmp_path, model, snnc, c
     assert (tmp_path / "model.snn").read_text() == model
 
 
-@pytest.mark.parametrize("command", ["compile", "data", "surrogates"])
+@pytest.mark.parametrize("command", ["compile", "data", pytest.param("surrogates", marks=pytest.mark.long)])
 def test_a_folder_is_not_a_place_for_a_file(tmp_path, model, snnc, command):
     before = files(tmp_path)
 

@@ -23,6 +23,24 @@ def confusion(scores: Array, label: Array, *, weight: Array) -> Array:
     return counts.at[label, answer].add(weight)
 
 
+def total_activity(spikes: Array) -> tuple[Array, Array]:
+    """The sum of spikes [T, B, ...] over the steps, and that of their sizes."""
+    return jnp.sum(spikes, axis=0), jnp.sum(jnp.abs(spikes), axis=0)
+
+
+def rate_of_total(total: Array, weight: Array, steps: int, dt: float) -> Array:
+    """As `firing_rate`, from the sum of the spikes over the steps [B, ...]."""
+    per_sample = jnp.mean(total, axis=tuple(range(1, total.ndim)))
+    per_sample = per_sample / steps * (1000.0 / dt)
+    return jnp.sum(weight * per_sample) / jnp.sum(weight)
+
+
+def silent_of_total(total: Array, weight: Array) -> Array:
+    """As `silent_fraction`, from the sum of the sizes of the spikes [B, ...]."""
+    quiet = jnp.tensordot(weight, total, axes=(0, 0)) == 0
+    return jnp.mean(quiet.astype(total.dtype))
+
+
 def firing_rate(spikes: Array, *, weight: Array, dt: float) -> Array:
     """Return the mean rate over neurons, samples and time: [T, B, ...] -> scalar, Hz.
 

@@ -22,6 +22,11 @@ def delayed(x: Array, ring: Array) -> Array:
     return jnp.concatenate([ring, x])[: x.shape[0]]
 
 
+def last_values(x: Array, ring: Array) -> Array:
+    """What a delay holds after x: the last values, as many as `ring` has."""
+    return jnp.concatenate([ring, x])[x.shape[0] :]
+
+
 def delayed_truncated(x: Array, ring: Array, length: int) -> Array:
     """As `delayed`; gradients across multiples of `length` steps are cut."""
     late = delayed(x, ring)

@@ -338,7 +338,7 @@ def loop_2(fixed: Any, n: Array, carry: Any, xs: Any) -> Any:
         c.cell,
         cell_state,
         in_drive_cell_dense,
-        uniform_draws(state.key, 3414656994, n, (6,)),
+        uniform_draws(state.key, 3414656994, state.n + n, (6,)),
     )
     return (cell_state,), (cell,), (cell_kept,)
 
@@ -360,7 +360,6 @@ def loop_2_adjoint(fixed: Any, kept: Any, d_carry: Any, d_read: Any) -> Any:
 def loop_2_gradients(fixed: Any, read: Any, kept: Any, sums: Any, deltas: Any) -> Any:
     """Gradients of what all steps share: one product for each weight."""
     (c, params, _) = fixed
-    (cell,) = read
     return (
         only(c, cell=constants_gradient(c.cell, sums["cell"])),
         only(

@@ -1,0 +1,111 @@
+"""The arithmetic of one training step, and the synaptic operations of one presentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from snnc import model
+from snnc.cost.wiring import Case
+from snnc.expr import Apply, Expr, walk
+from snnc.ops.dense import Dense
+from snnc.plan import Adjoint, Assign, Fire, Integrate, Pullback, Statement
+
+_STAGES = {"euler": 1, "rk2": 2, "rk4": 4}  # slopes evaluated in a substep
+_SPIKES_PASS = frozenset({"flatten", "delay", "dropout", "scale"})  # operations that leave a 0 a 0
+
+
+@dataclass(frozen=True, slots=True)
+class Flops:
+    """Operations of one training step. `products` count a multiplication and an addition as two."""
+
+    forward_products: int
+    backward_products: int
+    forward_elementwise: int
+    backward_elementwise: int
+
+    @property
+    def total(self) -> int:
+        return self.forward_products + self.backward_products + self.forward_elementwise + self.backward_elementwise
+
+
+@dataclass(frozen=True, slots=True)
+class Synapses:
+    """One connection in one presentation of one sample: `operations` are spikes times fan-out, or MACs of real values."""
+
+    name: str
+    spiking: bool
+    operations: float
+
+
+def flops(case: Case) -> Flops:
+    """Return the operations of one training step; the optimiser's are left out."""
+    forward = backward = 0
+    for node in case.plan.network.operations:
+        if isinstance(node.op, Dense):
+            product = 2 * case.bytes_of(model.Signal(node.name)) // 4 * node.op.fan_in
+            forward += product
+            backward += product * (1 + case.learns(node.sources[0].node))
+    plain = transposed = 0
+    for node in case.plan.order:
+        numbers = case.bytes_of(model.Signal(node.name)) // 4
+        if isinstance(node, model.Layer):
+            step = sum(_operations(s) for s in case.plan.body(node.name).statements)
+            plain += numbers * step
+            transposed += numbers * _back(case.adjoint(node), step) * case.learns(node.name)
+        elif node.op.kind not in ("flatten", "delay"):
+            bias = any(w.name == "b" for w in node.op.weights())
+            count = int(bias) if isinstance(node.op, Dense) else 1
+            plain += numbers * count
+            transposed += numbers * count * case.learns(node.name)
+    return Flops(forward, backward, plain, transposed)
+
+
+def _back(adjoint: Adjoint | str, forward: int) -> int:
+    """The operations of one transposed step; JAX's own gradient takes about two for each one forward."""
+    if isinstance(adjoint, str):
+        return 2 * forward
+    made = sum(_operations(s) for s in (*adjoint.again, *adjoint.transposed))
+    return made + sum(_count(e) for _, e in (*adjoint.slots, *adjoint.ports, *adjoint.learned))
+
+
+def _operations(statement: Statement | Pullback) -> int:
+    match statement:
+        case Assign(_, value):
+            return _count(value)
+        case Fire(_, condition, margin, _):
+            return _count(condition) + _count(margin)
+        case Integrate(targets, slopes, method, substeps):
+            return substeps * _STAGES[method] * (sum(map(_count, slopes)) + 2 * len(targets))
+        case Pullback(_, integrate):
+            return 3 * _operations(integrate)  # once more forward, and about two for each on the way back
+
+
+def _count(expr: Expr) -> int:
+    return sum(isinstance(node, Apply) for node in walk(expr))
+
+
+def synapses(case: Case, rate: float) -> tuple[Synapses, ...]:
+    """Return each connection's work in one presentation, where every spiking unit fires in a share `rate` of the steps.
+
+    A source of real values takes one multiply-accumulate a synapse and step; a held one takes them once.
+    """
+    found = []
+    for node in case.plan.network.operations:
+        if isinstance(node.op, Dense):
+            steps = 1 if case.is_held(node.name) else case.steps
+            synapses_ = prod(node.in_shapes[0]) * node.op.size
+            spiking = is_spiking(node.sources[0], case)
+            found.append(Synapses(node.name, spiking, steps * synapses_ * (rate if spiking else 1.0)))
+    return tuple(found)
+
+
+def is_spiking(signal: model.Signal, case: Case) -> bool:
+    """Whether a signal is spikes, or spikes that went through operations that leave silence silent."""
+    node = case.plan.network.node(signal.node)
+    match node:
+        case model.Input():
+            return node.kind == "spikes"
+        case model.Layer():
+            return signal.name == "spike"
+    return node.op.kind in _SPIKES_PASS and is_spiking(node.sources[0], case)
