@@ -206,7 +206,7 @@ def ad_ex_step(
 
 def ad_ex_adjoint(
     p: AdEx, k: AdExKept, d_next: AdExState, d_out: AdExSignals
-) -> tuple[AdExState, tuple[Value, ...], dict[str, Array]]:
+) -> tuple[AdExState, tuple[Any, ...], dict[str, Array]]:
     """Transposed `ad_ex_step`: d_a is the derivative of the loss by a.
 
     Returns those by the state before the step, the ports and the learned constants.

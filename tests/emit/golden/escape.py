@@ -179,7 +179,7 @@ def noisy_step(
 
 def noisy_adjoint(
     p: Noisy, k: NoisyKept, d_next: NoisyState, d_out: NoisySignals
-) -> tuple[NoisyState, tuple[Value, ...], dict[str, Array]]:
+) -> tuple[NoisyState, tuple[Any, ...], dict[str, Array]]:
     """Transposed `noisy_step`: d_a is the derivative of the loss by a.
 
     Returns those by the state before the step, the ports and the learned constants.

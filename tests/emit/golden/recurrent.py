@@ -169,7 +169,7 @@ def alif_step(
 
 def alif_adjoint(
     p: ALIF, k: ALIFKept, d_next: ALIFState, d_out: ALIFSignals
-) -> tuple[ALIFState, tuple[Value, ...], dict[str, Array]]:
+) -> tuple[ALIFState, tuple[Any, ...], dict[str, Array]]:
     """Transposed `alif_step`: d_a is the derivative of the loss by a.
 
     Returns those by the state before the step, the ports and the learned constants.
@@ -254,7 +254,7 @@ def cuba_li_step(
 
 def cuba_li_adjoint(
     p: CubaLI, k: CubaLIKept, d_next: CubaLIState, d_out: CubaLISignals
-) -> tuple[CubaLIState, tuple[Value, ...], dict[str, Array]]:
+) -> tuple[CubaLIState, tuple[Any, ...], dict[str, Array]]:
     """Transposed `cuba_li_step`: d_a is the derivative of the loss by a.
 
     Returns those by the state before the step, the ports and the learned constants.

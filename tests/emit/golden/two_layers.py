@@ -163,7 +163,7 @@ def plif_step(
 
 def plif_adjoint(
     p: PLIF, k: PLIFKept, d_next: PLIFState, d_out: PLIFSignals
-) -> tuple[PLIFState, tuple[Value, ...], dict[str, Array]]:
+) -> tuple[PLIFState, tuple[Any, ...], dict[str, Array]]:
     """Transposed `plif_step`: d_a is the derivative of the loss by a.
 
     Returns those by the state before the step, the ports and the learned constants.
@@ -224,7 +224,7 @@ def li_step(p: LI, s: LIState, x: Array) -> tuple[LIState, LISignals, LIKept]:
 
 def li_adjoint(
     p: LI, k: LIKept, d_next: LIState, d_out: LISignals
-) -> tuple[LIState, tuple[Value, ...], dict[str, Array]]:
+) -> tuple[LIState, tuple[Any, ...], dict[str, Array]]:
     """Transposed `li_step`: d_a is the derivative of the loss by a.
 
     Returns those by the state before the step, the ports and the learned constants.
