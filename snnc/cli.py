@@ -17,6 +17,7 @@ import snnc
 from snnc.commands.check import check, fmt
 from snnc.commands.compare import compare
 from snnc.commands.console import say, show_findings
+from snnc.commands.cost import cost
 from snnc.commands.failures import TRACEBACK, show_failure
 from snnc.commands.new import new
 from snnc.commands.simulate import simulate
@@ -101,6 +102,7 @@ app.command("eval")(evaluate)
 app.command("run")(simulate)
 app.command("data")(export)
 app.command("compare")(compare)
+app.command("cost")(cost)
 app.command("surrogates")(surrogates)
 
 

@@ -26,6 +26,7 @@ RANKS = (
     ("lower",),
     ("semantics.checks",),
     ("emit",),
+    ("cost",),
     ("pipeline",),
     ("harness",),
     ("commands",),

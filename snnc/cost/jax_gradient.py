@@ -56,6 +56,7 @@ class _Linearised:
 
     def _visit(self, expr: Expr) -> bool:
         """Note what the derivative of `expr` keeps; return whether it has one."""
+        moves: tuple[bool, ...]
         match expr:
             case Num():
                 return False

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from snnc import model
 from snnc.cost.jax_gradient import bytes_kept_by_jax
-from snnc.cost.wiring import Case, is_weighted, kept_bytes, signals_in
+from snnc.cost.wiring import Case, is_weighted, kept_bytes, part_state_bytes, parts_of, signals_in
 from snnc.expr import Apply, Expr, Var
 from snnc.lower.gradients import learned_constants
+from snnc.lower.schedule import sources_of
 from snnc.ops.memory import Dropout
 
 Schedule = Literal["one scan, JAX's gradient", "hoisted, JAX's gradient", "hoisted, derived gradient"]
@@ -43,7 +44,12 @@ class Entry:
 
 
 def tape(case: Case, schedule: Schedule) -> tuple[Entry, ...]:
-    """Return what is kept, owner by owner."""
+    """Return what is kept, owner by owner; in parts, that of one part and the states between all parts."""
+    parts = parts_of(case)
+    if schedule == SCHEDULES[2] and parts is not None:
+        length, count = parts
+        once = tape(replace(case, steps=length, recipe=_whole(case.recipe)), schedule)
+        return (Entry("the parts", "states between them", count * part_state_bytes(case)), *once)
     found: dict[tuple[str, str], int] = {}
     for node in case.plan.order:
         if isinstance(node, model.Layer):
@@ -53,11 +59,17 @@ def tape(case: Case, schedule: Schedule) -> tuple[Entry, ...]:
             source = node.sources[0]
             if not (node.op.keeps_input and not case.learns(source.node)):
                 found[_label(source)] = _source_bytes(source, case, schedule)
+                if schedule == SCHEDULES[1] and _stays_inside(node, case):
+                    found[source.node, f"{_label(source)[1]}, in its loop"] = case.over_time(source.node)
         if isinstance(node, model.OpNode) and isinstance(node.op, Dropout):
             found[node.name, "mask"] = case.one_step(node.name)
     for signal in curved(case.objective()):
         found[_label(signal)] = case.over_time(signal.node)
     return tuple(Entry(owner, what, size) for (owner, what), size in found.items())
+
+
+def _whole(recipe: model.Recipe | None) -> model.Recipe | None:
+    return None if recipe is None else replace(recipe, checkpoint=None)
 
 
 def _of_layer(layer: model.Layer, case: Case, schedule: Schedule) -> list[tuple[str, int]]:
@@ -70,6 +82,16 @@ def _of_layer(layer: model.Layer, case: Case, schedule: Schedule) -> list[tuple[
     body = case.plan.body(layer.name)
     size = bytes_kept_by_jax(body, learned_constants(body, case.plan))
     return [("what JAX keeps", size)] if size else []
+
+
+def _stays_inside(node: model.OpNode, case: Case) -> bool:
+    """Whether a product and its source share a loop that the source leaves as well: JAX then keeps it twice."""
+    source = node.sources[0]
+    for group in case.plan.groups:
+        names = {n.name for n in group.nodes}
+        if group.loop and node.name in names:
+            return any(source in sources_of(n) for n in case.plan.order if n.name not in names)
+    return False
 
 
 def _source_bytes(signal: model.Signal, case: Case, schedule: Schedule) -> int:

@@ -10,6 +10,7 @@ from snnc.expr import Expr, Var, substitute, variables
 from snnc.lower.gradients import adjoint_of
 from snnc.lower.schedule import Active, read_signals, sources_of
 from snnc.ops.encoders import ENCODERS
+from snnc.ops.memory import Delay
 from snnc.plan import Adjoint, Group, Kept, StepPlan
 
 NUMBER = 4  # bytes of a float32, and of an int32
@@ -26,7 +27,10 @@ class Case:
 
     def bytes_of(self, signal: model.Signal) -> int:
         """The bytes of a signal over all steps; of a held one, of its only step."""
-        return self.one_step(signal.node) * (1 if self.is_held(signal.node) else self.steps)
+        return NUMBER * self.numbers(signal.node)
+
+    def numbers(self, node: str) -> int:
+        return self.batch * self.size(node) * (1 if self.is_held(node) else self.steps)
 
     def one_step(self, node: str) -> int:
         return NUMBER * self.batch * self.size(node)
@@ -80,12 +84,13 @@ class Case:
             return tuple(outputs.values())
         return tuple(substitute(t.value, outputs) for t in (self.recipe.loss, *self.recipe.penalties))
 
-    def metrics(self) -> tuple[Expr, ...]:
-        """What is measured beside the objective: the metrics, and rate and silence of each spiking layer."""
+    def metrics(self, in_parts: bool = False) -> tuple[Expr, ...]:
+        """What is measured of whole signals: the metrics, and the spikes of each layer unless each part adds them up."""
         if self.recipe is None:
             return ()
         outputs = {f"output:{o.name}": o.value for o in self.plan.network.outputs}
-        spikes = tuple(Var(f"signal:{n.name}.spike") for n in self.plan.network.layers if n.neuron.spikes)
+        layers = () if in_parts else self.plan.network.layers
+        spikes = tuple(Var(f"signal:{n.name}.spike") for n in layers if n.neuron.spikes)
         return (*(substitute(t.value, outputs) for t in self.recipe.metrics), *spikes)
 
     def published(self, layer: model.Layer, group: Group) -> tuple[model.Signal, ...]:
@@ -101,6 +106,32 @@ class Case:
             for p in self.plan.body(layer.name).published
         )
         return tuple(s for s in signals if s in read)
+
+
+def parts_of(case: Case) -> tuple[int, int] | None:
+    """Return the steps of a checkpointed part and how many parts there are; None where a sequence is taken whole."""
+    if case.recipe is None or case.recipe.checkpoint is None:
+        return None
+    length = min(case.recipe.checkpoint or part_length(case.steps), case.steps)
+    return length, case.steps // length
+
+
+def part_length(steps: int) -> int:
+    """Return the length of parts that the emitted file chooses (`part_length` in snnc/emit/runtime/loops.py).
+
+    >>> part_length(250), part_length(97)
+    (10, 10)
+    """
+    root = steps**0.5
+    near = (n for n in range(max(1, int(root / 2)), int(2 * root) + 1) if root / 2 <= n <= 2 * root and steps % n == 0)
+    return min(near, key=lambda n: max(n / root, root / n), default=round(root))
+
+
+def part_state_bytes(case: Case) -> int:
+    """The states and delay lines with which a part begins."""
+    network = case.plan.network
+    slots = sum(len(case.plan.body(n.name).slots) * case.one_step(n.name) for n in network.layers)
+    return slots + sum(n.op.steps * case.one_step(n.name) for n in network.operations if isinstance(n.op, Delay))
 
 
 def signals_in(exprs: tuple[Expr, ...]) -> tuple[model.Signal, ...]:

@@ -41,14 +41,14 @@ class Synapses:
 def flops(case: Case) -> Flops:
     """Return the operations of one training step; the optimiser's are left out."""
     forward = backward = 0
-    for node in case.plan.network.operations:
-        if isinstance(node.op, Dense):
-            product = 2 * case.bytes_of(model.Signal(node.name)) // 4 * node.op.fan_in
+    for operation in case.plan.network.operations:
+        if isinstance(operation.op, Dense):
+            product = 2 * case.numbers(operation.name) * operation.op.fan_in
             forward += product
-            backward += product * (1 + case.learns(node.sources[0].node))
+            backward += product * (1 + case.learns(operation.sources[0].node))
     plain = transposed = 0
     for node in case.plan.order:
-        numbers = case.bytes_of(model.Signal(node.name)) // 4
+        numbers = case.numbers(node.name)
         if isinstance(node, model.Layer):
             step = sum(_operations(s) for s in case.plan.body(node.name).statements)
             plain += numbers * step

@@ -17,7 +17,8 @@ _TAKEN = frozenset(
         "carry", "xs", "value", "step", "run", "forward", "main", "fit", "evaluate", "encode", "optimizer", "time",
         "data", "epochs", "seed", "argparse", "partial", "init_params", "init_buffers", "init_state", "constants",
         "constrained", "readout", "objective", "loss_fn", "train_step", "init_train_state", "evaluate_batch", "average",
-        "sequence_steps", "total",
+        "sequence_steps", "total", "fixed", "kept", "read", "sums", "deltas", "d_carry", "d_read", "part", "end", "activity",
+        "run_part", "run_batch", "progress", "key_of_epoch", "epoch_batches",
     }
 )  # fmt: skip
 _BUILTINS = frozenset(dir(builtins))
@@ -32,9 +33,11 @@ _TYPES = frozenset(
         "Params", "Buffers", "Inputs", "Constants", "State", "Signals", "Outputs", "TrainState", "Epoch", "Value",
         "Array", "Any", "NamedTuple", "Callable", "Iterator", "Mapping", "MODEL", "SOURCE", "MODEL_HASH", "DT", "STEPS",
         "RECIPE", "EPOCHS", "BATCH", "SEED", "SELECT", "SELECT_MAX", "START", "PARAM_NAMES", "BUFFER_NAMES", "INPUTS", "SIGNALS",
-        "SPIKING",
+        "SPIKING", "Activity", "Progress", "Sequence",
     }
 )  # fmt: skip
+# What stands before or after the name of a node in names of the emitted file: `d_h`, `h_state`.
+_AFFIXED = re.compile(r"(d_|loop_\d).*|.*_(state|ring|kept|sums|start)")
 _RESERVED = frozenset(keyword.kwlist) | _BUILTINS | _TAKEN
 
 
@@ -46,6 +49,7 @@ def identifier(name: str) -> str:
     """
     text = re.sub(r"\W", "_", name)
     taken = text in _RESERVED or text in _TYPES or text in runtime_functions() or text.startswith("_")
+    taken = taken or _AFFIXED.fullmatch(text) is not None
     return f"{text}_" if taken else text
 
 
@@ -84,7 +88,8 @@ def function_name(name: str) -> str:
     """
     text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     taken = _top_level()
-    clash = any(n in taken for n in (text, f"{text}_start", f"{text}_step")) or text.startswith("_")
+    clash = any(n in taken for n in (text, f"{text}_start", f"{text}_step", f"{text}_adjoint"))
+    clash = clash or text.startswith("_") or _AFFIXED.fullmatch(text) is not None
     return f"{text.lstrip('_')}_neuron" if clash else text
 
 
@@ -95,7 +100,7 @@ def class_name(name: str) -> str:
     ('LIF', 'TrainNeuron')
     """
     text = (name[:1].upper() + name[1:]).lstrip("_")
-    clash = any(n in _TYPES or n in _BUILTINS for n in (text, f"{text}State", f"{text}Signals"))
+    clash = any(n in _TYPES or n in _BUILTINS for n in (text, f"{text}State", f"{text}Signals", f"{text}Kept"))
     return f"{text}Neuron" if clash or not text else text
 
 

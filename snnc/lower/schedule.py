@@ -32,6 +32,8 @@ def _bodies(network: model.Network, read: set[model.Signal]) -> tuple[tuple[str,
     """Lower each layer; layers with the same code share a body and its name."""
     seen: list[Body] = []
     bodies = []
+    used_here = [layer.neuron.surrogate.function.name for layer in network.layers if layer.neuron.surrogate is not None]
+    surrogates = {_folded(prefix + name) for name in used_here for prefix in ("", "fire")}
     beside = {_folded(part.name) for part in (*network.nodes, *network.outputs)}  # variables beside these functions
     for layer in network.layers:
         connected = tuple(port for port, _ in layer.ports)
@@ -42,7 +44,9 @@ def _bodies(network: model.Network, read: set[model.Signal]) -> tuple[tuple[str,
         body = lower_neuron(layer.neuron, layer.neuron.name, connected, extra)
         twin = next((b for b in seen if _same_code(b, body)), None)
         if twin is None:
-            used = {_folded(b.name) + suffix for b in seen for suffix in _SUFFIXES}  # functions are named in lower case
+            used = surrogates | {
+                _folded(b.name) + suffix for b in seen for suffix in _SUFFIXES
+            }  # functions are in lower case
             name, k = body.name, 2
             while used & {_folded(name) + s for s in _SUFFIXES} or beside & {_folded(name) + s for s in _SUFFIXES if s}:
                 name, k = f"{body.name}{k}", k + 1

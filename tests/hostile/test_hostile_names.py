@@ -350,6 +350,18 @@ def test_types_whose_emitted_names_meet(tmp_path, snnc, first, second):
     trace(load(tmp_path / "out.py"))
 
 
+def test_a_surrogate_called_like_a_neuron(tmp_path, snnc):
+    cells = "surrogate cell(x, a = 2) = 1 / (1 + a * abs(x))\n" + cell().replace(
+        "surrogate atan(alpha", "surrogate cell(a"
+    )
+    (tmp_path / "m.snn").write_text(two(cells, {"h": "Cell"}, ["  x -> dense() -> h.I", "  h -> dense() -> last"]))
+
+    result = snnc("compile", "m.snn", "-o", "out.py")
+
+    assert result.returncode == 0, result.stderr
+    trace(load(tmp_path / "out.py"))
+
+
 @pytest.mark.parametrize(
     ("layers", "edges"),
     [

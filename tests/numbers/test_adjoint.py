@@ -73,6 +73,71 @@ def test_the_adjoint_of_a_standard_neuron_is_the_gradient_of_its_step(file, neur
     assert any(np.abs(g).max() > 0 for g in jax.tree.leaves(gradient))
 
 
+NAMED_LIKE_THE_ADJOINT = """
+import std.neurons (LIF, LI)
+neuron loop_2 {
+  event x
+  state v = 0
+  state half = 0
+  state margin = 0
+  half' = -half / 5 ms
+  margin' = -margin / 7 ms
+  v' = (half + margin - v) / 10 ms
+  on x { half += x; margin += 0.1 * x }
+  spike when v + margin >= 0.2 { v = 0; margin -= half }
+  surrogate atan(alpha = 2)
+}
+network Net {
+  dt = 1 ms
+  input fixed : real[3]
+  layer h = loop_2[4]()
+  layer d_h = loop_2[4]()
+  layer h_state = LIF[4](theta = 0.2)
+  layer kept = LI[2]()
+  fixed -> dense() -> h
+  h -> dense() -> d_h
+  d_h -> dense() -> h_state
+  h_state -> dense() -> delay(1 step) -> h
+  h_state -> dense() -> kept
+  output end = mean_over_time(kept.v)
+}
+"""
+
+
+def test_names_that_the_adjoint_uses_itself_may_be_the_authors():
+    model = shaken(compile_text(NAMED_LIKE_THE_ADJOINT))
+    drive = 3.0 * np.random.default_rng(0).normal(size=(30, BATCH, 3))
+
+    gradient = assert_same_gradients(model, {"fixed": drive})
+
+    assert all(np.abs(g).max() > 0 for g in gradient[0])
+
+
+def test_a_second_derivative_follows_the_product_rule():
+    model = shaken(compile_text(NAMED_LIKE_THE_ADJOINT))
+    rng = np.random.default_rng(0)
+    x = model.inputs(fixed=3.0 * rng.normal(size=(15, BATCH, 3)))
+    share = jax.numpy.asarray(rng.normal(size=(15, BATCH, 4)))
+    along = jax.tree.map(lambda w: jax.numpy.asarray(rng.normal(size=w.shape)), model.params)
+
+    def total(params):
+        return jax.numpy.sum(share * model.module.run(params, model.buffers, x)[0].d_h.spike)
+
+    def dot(a, b):
+        return sum(jax.numpy.sum(u * w) for u, w in zip(a, b, strict=True))
+
+    def curvature(f):
+        return jax.grad(lambda params: dot(jax.grad(f)(params), along))(model.params)
+
+    value, slope = jax.value_and_grad(total)(model.params)
+    squared = curvature(lambda params: total(params) ** 2)
+
+    assert float(dot(slope, slope)) > 0
+    for found, own, g in zip(squared, curvature(total), slope, strict=True):
+        expected = 2 * g * dot(slope, along) + 2 * value * own
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 * float(np.abs(expected).max() + 1e-30))
+
+
 HALF = """
 neuron Cell {{
   param tau = 10 ms in (0 ms, inf)
