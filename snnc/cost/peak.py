@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from snnc.cost.program import Program, draw_mask, encode, is_encoded, weight_bytes
 from snnc.cost.tape import curved
-from snnc.cost.timeline import Peak, Timeline
-from snnc.cost.wiring import Case, parts_of, part_state_bytes, signals_in
+from snnc.cost.timeline import SCRATCH, Peak, Timeline
+from snnc.cost.wiring import Case, part_state_bytes, parts_of, signals_in
 from snnc.ops.memory import Dropout
 
 
@@ -35,11 +35,21 @@ def _peak_in_parts(case: Case, length: int, count: int) -> Peak:
     inputs = [encode(node, case, line) for node in network.inputs if is_encoded(node, case)]
     inputs += [draw_mask(node, case, line) for node in network.operations if isinstance(node.op, Dropout)]
     forward, again = Program(part, "forward").run(), Program(part, "again").run()
-    line.step(f"a part forward: {forward.step}", (states, activity, *joined.values()), {}, forward.bytes)
+    labels = {f"a part forward: {forward.step}": forward, f"a part again: {again.step}": again}
+    forward_step, again_step = labels
+    line.step(forward_step, (states, activity, *joined.values()), {}, forward.bytes)
     line.step("loss", (activity, *joined.values()), {})
     given = {f"d {s.node}.{s.name}": case.over_time(s.node) for s in signals_in(case.objective())}
     line.step("derivative of the loss", [joined[s] for s in curved(case.objective())], given)
-    line.step(f"a part again: {again.step}", (states, *inputs, *given), {}, again.bytes)
+    line.step(again_step, (states, *inputs, *given), {}, again.bytes)
     for k, node in enumerate(weights):
         line.step(f"norm and update of {node.name}", sums[k:], {}, weight_bytes(node))
-    return line.peak()
+    return _opened(line.peak(), labels)
+
+
+def _opened(peak: Peak, inner: dict[str, Peak]) -> Peak:
+    """The peak with the arrays of the part that it lies in, instead of their sum."""
+    if peak.step not in inner:
+        return peak
+    outer = [one for one in peak.alive if one[0] != SCRATCH]
+    return replace(peak, alive=tuple(sorted((*outer, *inner[peak.step].alive), key=lambda one: -one[1])))

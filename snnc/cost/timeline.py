@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+SCRATCH = "intermediate values"
+
 
 @dataclass(slots=True)
 class _Life:
@@ -64,5 +66,5 @@ class Timeline:
                 best, most = now, total + scratch
         alive = [(name, life.bytes) for name, life in self.lives.items() if life.first <= best <= life.last]
         scratch = self.steps[best][1]
-        alive += [("intermediate values", scratch)] if scratch else []
+        alive += [(SCRATCH, scratch)] if scratch else []
         return Peak(self.steps[best][0], most, tuple(sorted(alive, key=lambda one: -one[1])))

@@ -19,18 +19,30 @@ def check_room_to_train(
     """Raise E0701 for a training that needs more memory than there is; `batch` of the recipe where None."""
     wanted, steps = batch or recipe.batch, recipe.steps or _steps_of(network, recipe, parts["train"])
     counts, room = footprint(network), room_of_device()
-    needed = counts.train_bytes(steps, wanted)
+    kept = _kept_steps(steps, recipe.checkpoint)
+    needed = counts.train_bytes(kept, wanted)
     if room is None or needed <= room:
         return
-    fits = counts.largest_batch(steps, room)
+    fits = counts.largest_batch(kept, room)
     way_out = f"`--batch {fits // 2}`, or " if fits >= 2 else ""
     raise _no_room(
         recipe.span,
         f"training `{network.name}` with a batch of {wanted:,} over {steps:,} steps",
         needed,
         room,
-        f"{way_out}make the samples shorter, `dt` larger or the layers smaller",
+        f"{way_out}{_IN_PARTS if kept == steps else ''}make the samples shorter, `dt` larger or the layers smaller",
     )
+
+
+_IN_PARTS = "take the sequence in parts (`learn = bptt(checkpoint = auto)`), or "
+
+
+def _kept_steps(steps: int, checkpoint: int | None) -> int:
+    """Return the steps whose values are held at once: all, or those of one part and the states between the parts."""
+    if checkpoint is None:
+        return steps
+    length = min(checkpoint or max(1, round(steps**0.5)), steps)
+    return min(steps, length + steps // length)
 
 
 def check_room_to_run(network: model.Network, steps: int) -> None:
