@@ -161,8 +161,10 @@ class Program:
             for port, signals in layer.ports:
                 if len(signals) > 1 and not has_loop(group, self.case.plan):
                     parts = [p for s in signals if (p := self.place.get(s)) is not None]
-                    total = f"sum at {layer.name}.{port}"
-                    self.line.step(total, parts, {total: max(self.case.bytes_of(s) for s in signals)})
+                    products = [p for s in signals if not s.name and (p := self.place.get(s)) is not None]
+                    total = products[-1] if products else f"sum at {layer.name}.{port}"  # added up in place
+                    made = {} if products else {total: max(self.case.bytes_of(s) for s in signals)}
+                    self.line.step(f"sum at {layer.name}.{port}", parts, made)
                     sources = [total, *(s for s in sources if s not in parts)]
         published = [self.place[s] for n in layers for s in self.case.published(n, group)]
         reads = [p for p in (*sources, *published) if p is not None]

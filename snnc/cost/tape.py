@@ -47,9 +47,7 @@ def tape(case: Case, schedule: Schedule) -> tuple[Entry, ...]:
     """Return what is kept, owner by owner; in parts, that of one part and the states between all parts."""
     parts = parts_of(case)
     if schedule == SCHEDULES[2] and parts is not None:
-        length, count = parts
-        once = tape(replace(case, steps=length, recipe=_whole(case.recipe)), schedule)
-        return (Entry("the parts", "states between them", count * part_state_bytes(case)), *once)
+        return _in_parts(case, *parts)
     found: dict[tuple[str, str], int] = {}
     for node in case.plan.order:
         if isinstance(node, model.Layer):
@@ -68,8 +66,15 @@ def tape(case: Case, schedule: Schedule) -> tuple[Entry, ...]:
     return tuple(Entry(owner, what, size) for (owner, what), size in found.items())
 
 
-def _whole(recipe: model.Recipe | None) -> model.Recipe | None:
-    return None if recipe is None else replace(recipe, checkpoint=None)
+def _in_parts(case: Case, length: int, count: int) -> tuple[Entry, ...]:
+    """Return what one part keeps, and what spans them all: inputs, states at their starts, what the loss's gradient reads."""
+    assert case.recipe is not None
+    once = replace(case, steps=length, recipe=replace(case.recipe, checkpoint=None))
+    spanning = {_label(s): case.over_time(s.node) for s in curved(case.objective())}
+    spanning |= {_label(model.Signal(i.name)): case.bytes_of(model.Signal(i.name)) for i in case.plan.network.inputs}
+    kept = tape(once, SCHEDULES[2])
+    whole = (replace(e, bytes=spanning.get((e.owner, e.what), e.bytes)) for e in kept)
+    return (Entry("the parts", "states at their starts", count * part_state_bytes(case)), *whole)
 
 
 def _of_layer(layer: model.Layer, case: Case, schedule: Schedule) -> list[tuple[str, int]]:

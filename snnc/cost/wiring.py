@@ -10,7 +10,7 @@ from snnc.expr import Expr, Var, substitute, variables
 from snnc.lower.gradients import adjoint_of
 from snnc.lower.schedule import Active, read_signals, sources_of
 from snnc.ops.encoders import ENCODERS
-from snnc.ops.memory import Delay
+from snnc.ops.memory import Delay, Dropout
 from snnc.plan import Adjoint, Group, Kept, StepPlan
 
 NUMBER = 4  # bytes of a float32, and of an int32
@@ -128,10 +128,15 @@ def part_length(steps: int) -> int:
 
 
 def part_state_bytes(case: Case) -> int:
-    """The states and delay lines with which a part begins."""
+    """What a part begins with: states, delay lines, and the masks of dropout, which go from part to part as well."""
     network = case.plan.network
-    slots = sum(len(case.plan.body(n.name).slots) * case.one_step(n.name) for n in network.layers)
-    return slots + sum(n.op.steps * case.one_step(n.name) for n in network.operations if isinstance(n.op, Delay))
+    total = sum(len(case.plan.body(n.name).slots) * case.one_step(n.name) for n in network.layers)
+    for node in network.operations:
+        if isinstance(node.op, Delay):
+            total += node.op.steps * case.one_step(node.name)
+        elif isinstance(node.op, Dropout):
+            total += case.one_step(node.name)
+    return total
 
 
 def signals_in(exprs: tuple[Expr, ...]) -> tuple[model.Signal, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 
 from snnc import model
-from snnc.cost.wiring import Case
+from snnc.cost.wiring import Case, parts_of
 from snnc.expr import Apply, Expr, walk
 from snnc.ops.dense import Dense
 from snnc.plan import Adjoint, Assign, Fire, Integrate, Pullback, Statement
@@ -39,7 +39,10 @@ class Synapses:
 
 
 def flops(case: Case) -> Flops:
-    """Return the operations of one training step; the optimiser's are left out."""
+    """Return the operations of one training step; the optimiser's are left out.
+
+    A sequence that is taken in parts is computed forward again on the way back.
+    """
     forward = backward = 0
     for operation in case.plan.network.operations:
         if isinstance(operation.op, Dense):
@@ -58,6 +61,8 @@ def flops(case: Case) -> Flops:
             count = int(bias) if isinstance(node.op, Dense) else 1
             plain += numbers * count
             transposed += numbers * count * case.learns(node.name)
+    if parts_of(case) is not None:
+        backward, transposed = backward + forward, transposed + plain
     return Flops(forward, backward, plain, transposed)
 
 

@@ -19,12 +19,12 @@ def test_runner_writes_all_figures(tmp_path):
         [*command, "--steps", "6", "--batch", "3", "--out", str(out)], cwd=ROOT, capture_output=True, text=True
     )
 
-    assert (0, "") == (done.returncode, done.stderr)
+    assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(out.read_text())["workloads"]
     assert found["W3"]["skipped"].startswith("E0901")
     assert "W3: skipped: E0901" in done.stdout
     programs = found["W2"]["programs"]
-    assert ["naive", "hoisted", "adjoint", "train_step", "floor"] == list(programs)
+    assert list(programs) == ["naive", "hoisted", "adjoint", "train_step", "floor"]
     for row in programs.values():
         assert row["ms_median"] >= row["ms_min"] > 0
         assert row["to_floor"] > 0
@@ -41,7 +41,7 @@ def test_unknown_workload_is_refused():
         [sys.executable, "-m", "benchmarks.run", "--workloads", "W9"], cwd=ROOT, capture_output=True, text=True
     )
 
-    assert 2 == done.returncode
+    assert done.returncode == 2
     assert "unknown workload W9; there are W1, W2, W3, W4, W5" in done.stderr
 
 
@@ -70,7 +70,7 @@ for options in snnc_peer.VARIANTS.values():
         text=True,
     )
 
-    assert (0, "") == (done.returncode, done.stderr)
+    assert (done.returncode, done.stderr) == (0, "")
     first, second = ([float(loss) for loss in line.split()] for line in done.stdout.splitlines())
     assert first == pytest.approx(second, rel=1e-5)
     assert first[1] < first[0]

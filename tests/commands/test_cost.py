@@ -1,6 +1,9 @@
 """`snnc cost` on real files, against what XLA says of the emitted training step."""
 
+import functools
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -16,59 +19,61 @@ from snnc.harness.load_module import load_module
 from snnc.lower.gradients import learned_constants
 
 ROOT = Path(package.__file__).parent.parent
-FILES = {name: ROOT / path for name, path in {
-    "digits": "models/digits.snn",
-    "yinyang": "models/yinyang.snn",
-    "recurrent": "tests/emit/models/recurrent.snn",
-}.items()}  # fmt: skip
+FILES = {
+    "digits": ROOT / "models/digits.snn",
+    "yinyang": ROOT / "models/yinyang.snn",
+    "recurrent": ROOT / "tests/emit/models/recurrent.snn",
+}
 TEXT = """\
 edition 2026
 
-import std.neurons (NEURON, LI)
+import std.neurons (ALIF, CubaLIF, LIF, LI)
 
-network Net(hidden = HIDDEN) {
+network Net {{
   dt = 1 ms
-  input x : spikes[UNITS]
-  layer h = NEURON[hidden]()
+  input x : spikes[{units}]
+  layer h = {neuron}[{hidden}]()
   layer out = LI[4](tau = 20 ms)
   x -> dense() -> h
-  RECURRENT
-  h -> dense() -> out
+  {chain} -> dense() -> out
   output logits = max_over_time(out.v)
-}
+}}
 
-data events = randman(classes = 4, units = UNITS, steps = STEPS, samples = 10, test = 0.2)
+data events = randman(classes = 4, units = {units}, steps = {steps}, samples = 10, test = 0.2)
 
-train main of Net on events {
+train main of Net on events {{
   batch = 16
-  LEARN
+  {setting}
   loss = cross_entropy(logits, label)
-}
+}}
 """
+DEEP = "h -> dense() -> LIF[{hidden}]() as h2"
+CYCLE = "h -> delay(1 step) -> dense() -> h\n  h"
+# neuron, neurons of a layer, inputs, steps, what lies before the readout, a setting of the recipe
 WRITTEN = {
-    "wide": ("CubaLIF", 1024, 200, 50, "h -> dense() -> LIF[hidden]() as h2", "", ""),
-    "long": ("ALIF", 32, 20, 1500, "h -> delay(1 step) -> dense() -> h", "", ""),
-    "parts": ("ALIF", 32, 20, 1500, "h -> delay(1 step) -> dense() -> h", "learn = bptt(checkpoint = auto)", ""),
-    "half": ("LIF", 256, 20, 100, "", "precision = f16_residual", ""),
-    "fewsteps": ("LIF", 2000, 400, 4, "h -> dense() -> LIF[hidden]() as h2", "", ""),
+    "wide": ("CubaLIF", 1024, 200, 50, DEEP, ""),
+    "long": ("ALIF", 32, 20, 1500, CYCLE, ""),
+    "parts": ("ALIF", 32, 20, 1500, CYCLE, "learn = bptt(checkpoint = auto)"),
+    "half": ("LIF", 256, 20, 100, "h", "precision = f16_residual"),
+    "few_steps": ("LIF", 2000, 400, 4, DEEP, ""),
 }
 
 
-def model_file(name, folder):
-    """A real file of the repository, or one written into `folder`."""
-    if name in FILES:
-        return FILES[name]
-    neuron, hidden, units, steps, recurrent, learn, _ = WRITTEN[name]
-    words = {"NEURON": neuron, "HIDDEN": hidden, "UNITS": units, "STEPS": steps, "RECURRENT": recurrent, "LEARN": learn}
-    text = TEXT
-    for word, value in words.items():
-        text = text.replace(word, str(value))
-    if "h2" in recurrent:
-        text = text.replace("NEURON, LI", f"{neuron}, LI").replace("h -> dense() -> out", "h2 -> dense() -> out")
-    text = text.replace("(CubaLIF, LI)", "(CubaLIF, LIF, LI)") if "h2" in recurrent and neuron != "LIF" else text
-    path = folder / f"{name}.snn"
-    path.write_text(text)
-    return path
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory):
+    """Return a file by its name: one of the repository, or one that is written now."""
+    folder = tmp_path_factory.mktemp("models")
+
+    def found(name):
+        if name in FILES:
+            return FILES[name]
+        neuron, hidden, units, steps, chain, setting = WRITTEN[name]
+        words = {"neuron": neuron, "hidden": hidden, "units": units, "steps": steps, "setting": setting}
+        path = folder / f"{name}.snn"
+        path.write_text(TEXT.format(chain=chain.format(hidden=hidden), **words))
+        return path
+
+    return found
 
 
 def cost(snnc, *arguments):
@@ -77,8 +82,9 @@ def cost(snnc, *arguments):
     return json.loads(result.stdout.splitlines()[-1])
 
 
+@functools.cache
 def compiled_step(path):
-    """The emitted file as a module, its first training state, and the compiled training step."""
+    """The emitted file as a module, its first training state, the fields of a batch, and the compiled training step."""
     program = pipeline.load(path)
     compiled = pipeline.compile_entry(program, pipeline.choose(program, None))
     module, recipe = load_module(compiled.text), compiled.recipe
@@ -88,14 +94,14 @@ def compiled_step(path):
     node = compiled.network.inputs[0].name
     fields = {node: fields.get(node, fields[others[0]])} | {"label": np.zeros(recipe.batch, np.int32)}
     fields |= {"sample": np.zeros(recipe.batch, np.int32), "weight": np.ones(recipe.batch, np.float32)}
-    return module, compiled, state, fields, module.train_step.lower(state, fields).compile()
+    return module, state, fields, module.train_step.lower(state, fields).compile()
 
 
 @pytest.mark.parametrize("name", [*FILES, *WRITTEN])
-def test_memory_is_within_a_fifth_of_what_xla_takes(snnc, tmp_path, name):
-    path = model_file(name, tmp_path)
+def test_memory_is_within_a_fifth_of_what_xla_takes(snnc, model_file, name):
+    path = model_file(name)
     said = cost(snnc, path)
-    _, _, state, fields, step = compiled_step(path)
+    _, state, fields, step = compiled_step(path)
 
     held = sum(a.nbytes for a in jax.tree.leaves((state.params, state.opt_state)))
     assert said["temp_bytes"] == pytest.approx(step.memory_analysis().temp_size_in_bytes, rel=0.2)
@@ -105,11 +111,11 @@ def test_memory_is_within_a_fifth_of_what_xla_takes(snnc, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["digits", "yinyang", "wide"])
-def test_products_are_counted_as_by_xla(snnc, tmp_path, name):
-    path = model_file(name, tmp_path)
+def test_products_are_counted_as_by_xla(snnc, model_file, name):
+    path = model_file(name)
     said = cost(snnc, path)
 
-    counted = compiled_step(path)[4].cost_analysis()["flops"]  # of a time loop XLA counts one step
+    counted = compiled_step(path)[3].cost_analysis()["flops"]  # of a time loop XLA counts one step
     flops = said["flops"]
     products = flops["forward_products"] + flops["backward_products"]
     once = (flops["forward_elementwise"] + flops["backward_elementwise"]) / said["steps"]
@@ -117,11 +123,13 @@ def test_products_are_counted_as_by_xla(snnc, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["digits", "yinyang", "recurrent"])
-def test_the_tape_of_jax_is_what_jax_keeps(snnc, tmp_path, name):
-    path = model_file(name, tmp_path)
-    module, compiled, state, fields, _ = compiled_step(path)
-    module.layer_loop = lambda step, adjoint, *rest: loops.layer_loop_by_jax(step, *rest)
-    module.time_loop = lambda step, adjoint, collect, *rest: loops.time_loop_by_jax(step, *rest)
+def test_the_tape_of_jax_is_what_jax_keeps(snnc, model_file, monkeypatch, name):
+    path = model_file(name)
+    module, state, fields, _ = compiled_step(path)
+    monkeypatch.setattr(module, "layer_loop", lambda step, adjoint, *rest: loops.layer_loop_by_jax(step, *rest))
+    monkeypatch.setattr(
+        module, "time_loop", lambda step, adjoint, collect, *rest: loops.time_loop_by_jax(step, *rest), raising=False
+    )
 
     def pulled_back(params):
         def loss(params):
@@ -148,6 +156,14 @@ def test_derived_gradients_of_lif_keep_the_margin_only(snnc):
 
 def test_parts_have_the_length_that_the_emitted_file_chooses():
     assert [part_length(n) for n in range(1, 300)] == [loops.part_length(n) for n in range(1, 300)]
+
+
+def test_a_sequence_in_parts_keeps_less_and_computes_more(snnc, model_file):
+    whole, parts = cost(snnc, model_file("long")), cost(snnc, model_file("parts"))
+
+    forward, backward = (parts["flops"][f"{way}_products"] for way in ("forward", "backward"))
+    assert parts["temp_bytes"] < whole["temp_bytes"] / 4
+    assert (forward, backward) == (whole["flops"]["forward_products"], whole["flops"]["backward_products"] + forward)
 
 
 def test_synapses_count_spikes_by_rate_and_real_values_once(snnc):
@@ -190,7 +206,9 @@ def test_a_network_without_a_recipe_needs_batch_and_steps(snnc):
     said = cost(snnc, adex, "--batch", "4", "--steps", "100")
 
     assert refused.returncode == 2
-    assert "the network has no recipe: give a number, as in --batch 100" in " ".join(refused.stderr.split())
+    assert "the network has no recipe: give a number, as in --batch 100" in " ".join(
+        refused.stderr.replace("│", " ").split()
+    )
     assert (said["recipe"], said["batch"], said["steps"], said["optimizer_bytes"]) == (None, 4, 100, 0)
 
 
@@ -217,9 +235,6 @@ def test_settings_change_what_is_counted(snnc):
 
 
 def test_counting_takes_no_jax(environment):
-    import subprocess
-    import sys
-
     code = "import sys, snnc.cli, snnc.cost.report, snnc.pipeline; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
 

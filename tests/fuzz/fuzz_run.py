@@ -7,6 +7,7 @@ one. A text is made from the seed and its number alone, so `--only NUMBER` repea
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import re
 import sys
 import time
@@ -93,7 +94,8 @@ def main() -> None:
     counts: Counter[str] = Counter()
     failures: dict[str, tuple[int, str]] = {}
     slowest = 0.0
-    with ProcessPoolExecutor(options.processes) as pool:
+    spawn = multiprocessing.get_context("spawn")  # a test may call this where JAX has threads, which a fork loses
+    with ProcessPoolExecutor(options.processes, mp_context=spawn) as pool:
         for number, (batch, failed, longest) in enumerate(pool.map(run_batch, tasks), 1):
             counts += batch
             slowest = max(slowest, longest)
