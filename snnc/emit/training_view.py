@@ -275,12 +275,13 @@ def schedule_text(lr: model.Value) -> str:
             end = number_text(lr.number("end"))
             if isinstance(lr.get("warmup"), model.Call):
                 warmup = _updates(lr.get("warmup"))
-                return f"optax.warmup_cosine_decay_schedule(0.0, {peak}, {warmup}, {total}, {end})"
+                whole = f"max({total}, {warmup} + 1)"  # a training within its warm-up is all warm-up
+                return f"optax.warmup_cosine_decay_schedule(0.0, {peak}, {warmup}, {whole}, {end})"
             alpha = number_text(lr.number("end") / lr.number("lr") if lr.number("lr") else 0.0)
             return f"optax.cosine_decay_schedule({peak}, {total}, {alpha})"
         case "onecycle":
             if isinstance(lr.get("warmup"), model.Call):
-                share = f"({_updates(lr.get('warmup'))}) / ({total})"
+                share = f"min({_updates(lr.get('warmup'))} / ({total}), 1.0 - 1.0 / ({total}))"
                 return f"optax.cosine_onecycle_schedule({total}, {peak}, {share})"
             return f"optax.cosine_onecycle_schedule({total}, {peak})"
         case "warmup":

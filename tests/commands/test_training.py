@@ -146,11 +146,11 @@ def test_a_recipe_starts_from_the_weights_of_another(snnc, tmp_path, write_model
 @pytest.mark.parametrize(
     ("optimizer", "more"),
     [
-        ("momentum(lr = onecycle(0.05, warmup = 1 epochs), nesterov = true, clip_norm = 1)", "learn = tbptt(4)"),
+        ("momentum(lr = onecycle(0.05, warmup = 9 epochs), nesterov = true, clip_norm = 1)", "learn = tbptt(4)"),
         ("rmsprop(lr = warmup(1e-2, over = 3 updates), clip_value = 0.1)", "penalty 1e-3 * mean(h.spike)"),
         ("adamax(lr = step(2e-2, factor = 0.5, every = 1 epochs))", 'freeze = ["h.tau", "h_out.*"]'),
-        ("adamw(lr = cosine(2e-2, warmup = 2 updates), weight_decay = 1e-2)", "precision = f32"),
-        ("sgd(lr = 0.1)", "learn = bptt()"),
+        ("adamw(lr = cosine(2e-2, warmup = 9 epochs), weight_decay = 1e-2)", "precision = f16_residual"),
+        ("sgd(lr = 0.1)", "learn = bptt(checkpoint = auto)"),
     ],
     ids=["momentum", "rmsprop", "adamax", "adamw", "sgd"],
 )

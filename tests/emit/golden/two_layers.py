@@ -542,7 +542,7 @@ def optimizer(updates_per_epoch: int, epochs: int) -> optax.GradientTransformati
                 0.0,
                 0.002,
                 round(1.0 * updates_per_epoch),
-                epochs * updates_per_epoch,
+                max(epochs * updates_per_epoch, round(1.0 * updates_per_epoch) + 1),
                 0.0,
             ),
             b1=0.9,
