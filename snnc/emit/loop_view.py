@@ -125,7 +125,8 @@ class GroupLoop:
         names_kept = ([k for _, k in kept], "kept")
         d_carry, d_read = [f"d_{name}" for name in self.carried], [f"d_{name}" for name in read]
         adjoint = _function((fixed, names_kept, (d_carry, "d_carry"), (d_read, "d_read")), back.lines, back.result())
-        gradients = _function((fixed, (read, "read"), names_kept), [], back.collected())
+        starts = ([f"{name}_start" for name in self.carried], "start")
+        gradients = _function((fixed, starts, (read, "read"), names_kept), [], back.collected())
         return LoopView(self.name, doc, step, adjoint, gradients)
 
 
@@ -166,10 +167,20 @@ class _Transposed:
             source = node.sources[0]
             if source in self.loop.local or (source.node in self.loop.read and not node.op.keeps_input):
                 continue
+            if self._delayed(node) is not None:
+                continue
             name = self._source_name(source)
             text = signal_text(source, self.loop.plan.network, {})
             if (text, name) not in self.kept:
                 self.kept.append((text, name))
+
+    def _delayed(self, node: model.OpNode) -> tuple[model.Signal, str] | None:
+        """Return the signal that a product reads late, and the delay, if it leaves the loop undelayed."""
+        late = self.loop.plan.network.node(node.sources[0].node)
+        if not isinstance(late, model.OpNode) or late not in self.loop.rings or node.op.kind != "dense":
+            return None
+        source = late.sources[0]
+        return (source, late.name) if source.node in self.loop.read and source not in self.loop.local else None
 
     def _source_name(self, source: model.Signal) -> str:
         return f"{identifier(source.node)}_{source.name}" if source.name else identifier(source.node)
@@ -250,7 +261,12 @@ class _Transposed:
             inside = source.node in self.loop.read and not node.op.keeps_input
             x = signal_text(source, self.loop.plan.network, {}) if inside else self._source_name(source)
             texts = weight_texts(node)
+            late = self._delayed(node)
+            if late is not None:
+                x = f"{signal_text(late[0], self.loop.plan.network, {})}, {identifier(late[1])}_ring_start"
             for weight, text in node.op.gradients(f'deltas["{identifier(node.name)}"]', x):
+                if late is not None:
+                    text = text.replace("product_gradient(", "delayed_product_gradient(")
                 field_ = texts[weight].removeprefix("params.")
                 gradients.append(f"{field_}={text.replace('{b}', texts[weight])}")
         return f"only(c, {constants}), only(params, {', '.join(gradients)}), None"

@@ -51,6 +51,6 @@ def sample_mean(values: Array, weight: Array) -> Array:
 
 def silent_fraction(spikes: Array, weight: Array) -> Array:
     """The share of neurons that fire in no sample of the batch; spikes [T, B, ...]."""
-    counts = jnp.sum(jnp.abs(spikes), axis=0)
-    total = jnp.tensordot(weight, counts, axes=(0, 0))
+    shaped = weight.reshape(-1, *(1 for _ in spikes.shape[2:]))
+    total = jnp.sum(jnp.abs(spikes) * shaped, axis=(0, 1))
     return jnp.mean((total == 0).astype(spikes.dtype))

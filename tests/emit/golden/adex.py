@@ -415,7 +415,7 @@ def time_loop(
 
     step(fixed, n, state, x) -> state, out, kept
     adjoint(fixed, kept, d_state, d_out) -> d_state, d_x, sums, deltas
-    collect(fixed, outs, kept, sums, deltas) -> d_fixed
+    collect(fixed, start, outs, kept, sums, deltas) -> d_fixed
 
     `fixed` is the same in all steps, and so is an input [1, ...]; `sums` are added
     up over the steps, `deltas` stacked. With `length` the gradient is cut at every
@@ -443,10 +443,10 @@ def time_loop(
     def forward(*primals: Any) -> Any:
         fixed, start, xs = jax.tree.map(lambda primal: primal.value, primals)
         end, (outs, kept) = forward_loop(fixed, start, xs)
-        return (end, outs), (fixed, outs, kept)
+        return (end, outs), (fixed, start, outs, kept)
 
     def backward(saved: Any, cotangents: Any) -> Any:
-        fixed, outs, kept = saved
+        fixed, start, outs, kept = saved
         d_end, d_outs = cotangents
         d_end = jax.tree.map(as_array, d_end, is_leaf=is_zero)
         leaves, tree = jax.tree.flatten(d_outs, is_leaf=is_zero)
@@ -473,27 +473,45 @@ def time_loop(
             now_held = [d for d, h in zip(d_x, held, strict=True) if h]
             d_moving = [d for d, h in zip(d_x, held, strict=True) if not h]
             d_held, total = jax.tree.map(jnp.add, (d_held, total), (now_held, sums))
-            return (d_state, d_held, total), (d_moving, deltas)
+            different, form = once((d_moving, deltas))
+            forms.append(form)
+            return (d_state, d_held, total), different
 
+        forms: list[Any] = []
         given = tuple(d for d in leaves if not is_zero(d))
         first = jax.tree.map(lambda a: a[0], (kept, given))
         sums = jax.eval_shape(transposed, d_end, *first)[2]
         zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), sums)
         d_held = [jnp.zeros(*kind) for kind, h in zip(shapes, held, strict=True) if h]
-        (d_start, d_held, total), (d_moving, deltas) = lax.scan(
+        (d_start, d_held, total), stacked = lax.scan(
             body,
             (d_end, d_held, zeros),
             (jnp.arange(steps), kept, given),
             length=steps,
             reverse=True,
         )
+        d_moving, deltas = each(stacked, forms[-1])
         constant, moving = iter(d_held), iter(d_moving)
         d_xs = tuple(next(constant)[None] if h else next(moving) for h in held)
-        return collect(fixed, outs, kept, total, deltas), d_start, d_xs
+        return collect(fixed, start, outs, kept, total, deltas), d_start, d_xs
 
     loop.defvjp(forward, backward, symbolic_zeros=True)
     result: tuple[Any, Any] = loop(fixed, start, xs)
     return result
+
+
+def once(values: Any) -> tuple[list[Array], Any]:
+    """The different leaves of `values`, and the form from which `each` makes it again."""
+    leaves, tree = jax.tree.flatten(values)
+    different = {id(leaf): leaf for leaf in leaves}
+    places = [list(different).index(id(leaf)) for leaf in leaves]
+    return list(different.values()), (tree, places)
+
+
+def each(different: list[Array], form: Any) -> Any:
+    """The leaves in all the places of the form that `once` gave."""
+    tree, places = form
+    return jax.tree.unflatten(tree, [different[k] for k in places])
 
 
 def layer_loop(
@@ -513,7 +531,9 @@ def layer_loop(
     def back(p: Any, kept: Any, d_state: Any, d_signals: Any) -> Any:
         return (*adjoint(p, kept, d_state, d_signals), ())
 
-    def collect(p: Any, outs: Any, kept: Any, sums: Any, deltas: Any) -> Any:
+    def collect(
+        p: Any, start: Any, outs: Any, kept: Any, sums: Any, deltas: Any
+    ) -> Any:
         return constants_gradient(p, sums)
 
     return time_loop(one, back, collect, p, start, ports, steps, length)
