@@ -292,7 +292,7 @@ def _merge(builder: Builder, updates: list[model.Update], new: model.Update, ass
     for i, old in enumerate(updates):
         if old.target != new.target:
             continue
-        old_sum = isinstance(old.value, Apply) and old.value.fn in "+-" and old.value.args[0] is not None
+        old_sum = old.value == Var(old.target) or (isinstance(old.value, Apply) and old.value.fn in ("+", "-"))
         if assign.op not in ("+=", "-=") or not old_sum:
             builder.findings.add(
                 Code.DOUBLE_ASSIGNMENT, new.span, f"two jumps of one phase assign `{new.target}`",
@@ -300,8 +300,9 @@ def _merge(builder: Builder, updates: list[model.Update], new: model.Update, ass
                 labels=(Label(old.span, "the other one"),),
             )  # fmt: skip
             return
-        assert isinstance(new.value, Apply)
-        updates[i] = replace(old, value=apply(assign.op[0], old.value, new.value.args[1], span=new.span))
+        if isinstance(new.value, Apply):  # else what is added is 0
+            # Its own sign: `v += -x` has become v - x.
+            updates[i] = replace(old, value=apply(new.value.fn, old.value, new.value.args[1], span=new.span))
         return
     updates.append(new)
 

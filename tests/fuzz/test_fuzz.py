@@ -71,6 +71,15 @@ train t of N on d {
   loss = van_rossum(y, pattern)
 }
 """,
+    "a jump of 0 beside another": """\
+edition 2026
+neuron A {
+  event x
+  state v = 0
+  on x { v += x }
+  on x { v -= 0 * x }
+}
+""",
     "brackets of all kinds": "edition 2026\nneuron A { ( [ } ) ]\nnetwork N ( {\n",
     "a bracket at the end": "edition 2026\nconst a = (",
 }

@@ -542,3 +542,10 @@ def test_an_authors_name_never_meets_a_name_of_the_compiler():
 
     assert sum(e[0] for e in expected) >= 2
     assert_signals(model, dict(zip(names, np.array(expected, float).T, strict=True)), in_x=ARRIVALS, in_I=OTHERS)
+
+
+def test_jumps_of_one_phase_add_up_with_their_own_signs():
+    jumps = ("v += 2 * x", "v += -x", "v += 0 * x", "v -= -(3 * x)")
+    model = one_layer("event x\nstate v = 0\n" + "\n".join(f"on x {{ {jump} }}" for jump in jumps))
+
+    assert_signals(model, {"h.v": np.cumsum(4 * ARRIVALS)}, in_x=ARRIVALS)
