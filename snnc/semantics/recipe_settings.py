@@ -150,7 +150,7 @@ def read_freeze(settings: dict[str, nodes.Expr], network: model.Network, finding
         if not any(fnmatchcase(name, item.value) for name in parameter_names(network)):
             findings.add(
                 Code.UNKNOWN_NAME, item.span, f"no parameter matches `{item.value}`",
-                help=did_you_mean(item.value, parameter_names(network)),
+                help=did_you_mean(item.value, parameter_names(network)) or _parameters(network),
             )  # fmt: skip
         patterns.append(item.value)
     return tuple(patterns)
@@ -173,8 +173,14 @@ def check_groups(optimizer: model.Optimizer, item: nodes.Train, network: model.N
         if setting is not None and not any(fnmatchcase(name, group.pattern) for name in parameter_names(network)):
             findings.add(
                 Code.UNKNOWN_NAME, setting.span, f"no parameter matches `{group.pattern}`",
-                help=did_you_mean(group.pattern, parameter_names(network)),
+                help=did_you_mean(group.pattern, parameter_names(network)) or _parameters(network),
             )  # fmt: skip
+
+
+def _parameters(network: model.Network) -> str:
+    names = parameter_names(network)
+    listed = ", ".join(f"`{name}`" for name in names[:6]) + (", …" if len(names) > 6 else "")
+    return f"it has {listed}" if names else "the network has none: nothing in it is trained"
 
 
 def read_start(item: nodes.Train, settings: dict[str, nodes.Expr], home: Module, findings: Findings) -> str | None:

@@ -80,6 +80,19 @@ neuron A {
   on x { v -= 0 * x }
 }
 """,
+    "a pattern where nothing is trained": """\
+edition 2026
+import std.neurons (LIF)
+network Net { 
+  dt = 1 ms
+  input a : spikes[4]
+  layer h = LIF[4]()
+  a -> h
+  output logits = count(h.spike)
+}
+data d = randman(classes = 4, units = 4, steps = 30, samples = 6, test = 0.2)
+train main of Net on d { epochs = 1; batch = 5; freeze = ["qqqqqq.*"]; loss = cross_entropy(logits, label) }
+""",
     "brackets of all kinds": "edition 2026\nneuron A { ( [ } ) ]\nnetwork N ( {\n",
     "a bracket at the end": "edition 2026\nconst a = (",
 }
