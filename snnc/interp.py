@@ -176,7 +176,7 @@ def run_network(
     network, given = plan.network, given or {}
     steps, batch = next(iter(inputs.values())).shape[:2]
     layers = {layer.name: layer for layer in network.layers}
-    own = {n: {k.split(".", 1)[1]: v for k, v in given.items() if k.split(".")[0] == n} for n in layers}
+    own = {n: {k.rsplit(".", 1)[1]: v for k, v in given.items() if k.rsplit(".", 1)[0] == n} for n in layers}
     constants = {n: body_constants(plan.body(n), layers[n].neuron, network.dt, own[n]) for n in layers}
     states = {n: start_body(plan.body(n), constants[n], (batch, *layers[n].shape), own[n]) for n in layers}
     past = _before(plan, states, weights, batch)
@@ -243,7 +243,7 @@ def _operate(
     own = {w.name: np.asarray(weights[f"{node.name}.{w.name}"], float) for w in node.op.weights()}
     if isinstance(node.op, Dropout):
         own["mask"] = masks.get(node.name, np.ones(()))
-    return np.asarray(node.op.value(now[_signal(node.sources[0])], own))
+    return np.asarray(node.op.value(tuple(now[_signal(source)] for source in node.sources), own))
 
 
 def _before(plan: StepPlan, states: Mapping[str, Values], weights: Mapping[str, Array], batch: int) -> dict[str, Array]:
@@ -256,7 +256,7 @@ def _before(plan: StepPlan, states: Mapping[str, Values], weights: Mapping[str, 
             now[f"{layer.name}.{state.name}"] = now[f"{layer.name}.{state.name}.pre"] = states[layer.name][state.name]
     left = list(plan.network.operations)
     while left:
-        node = next(n for n in left if _signal(n.sources[0]) in now)
+        node = next(n for n in left if all(_signal(source) in now for source in n.sources))
         source = now[_signal(node.sources[0])]
         now[node.name] = source if isinstance(node.op, Delay) else _operate(node, now, weights, {})
         left.remove(node)

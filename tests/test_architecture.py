@@ -15,7 +15,7 @@ RANKS = (
     ("diagnostics",),
     ("syntax",),
     ("units", "expr", "functions"),
-    ("ops.operation", "ops.options", "ops.memory", "ops.dense", "ops.elementwise"),
+    ("ops.operation", "ops.options", "ops.memory", "ops.dense", "ops.elementwise", "ops.joins"),
     ("model",),
     ("ops",),
     ("data",),

@@ -68,7 +68,10 @@ class GroupLoop:
 
     @property
     def derived(self) -> bool:
-        return not any(isinstance(self.adjoints[self.plan.body(n.name).name], str) for n in self.layers)
+        transposable = all(n.op.transposable for n in self.group.nodes if isinstance(n, model.OpNode))
+        return transposable and not any(
+            isinstance(self.adjoints[self.plan.body(n.name).name], str) for n in self.layers
+        )
 
     @property
     def read(self) -> list[str]:
@@ -164,15 +167,20 @@ class _Transposed:
         for node in self.loop.group.nodes:
             if not isinstance(node, model.OpNode) or not (node.op.weights() or node.op.keeps_input):
                 continue
-            source = node.sources[0]
-            if source in self.loop.local or (source.node in self.loop.read and not node.op.keeps_input):
-                continue
-            if self._delayed(node) is not None:
-                continue
-            name = self._source_name(source)
-            text = signal_text(source, self.loop.plan.network, {})
-            if (text, name) not in self.kept:
-                self.kept.append((text, name))
+            for source in node.sources:
+                if source in self.loop.local and node.op.keeps_input and len(node.sources) > 1:
+                    name = self._source_name(source)
+                    self._keep(self.loop.local[source], name)
+                    continue
+                if source in self.loop.local or (source.node in self.loop.read and not node.op.keeps_input):
+                    continue
+                if self._delayed(node) is not None:
+                    continue
+                self._keep(signal_text(source, self.loop.plan.network, {}), self._source_name(source))
+
+    def _keep(self, text: str, name: str) -> None:
+        if (text, name) not in self.kept:
+            self.kept.append((text, name))
 
     def _delayed(self, node: model.OpNode) -> tuple[model.Signal, str] | None:
         """Return the signal that a product reads late, and the delay, if it leaves the loop undelayed."""
@@ -200,15 +208,13 @@ class _Transposed:
         d = f"d_{name}"
         if d not in self.known:
             return
-        source = self._source_name(node.sources[0])
+        names = tuple(self._source_name(source) for source in node.sources)
         if node.op.kind == "delay":  # of 0 steps
             self._add(node.sources[0], d, operation_comment(node))
             return
-        self._add(
-            node.sources[0],
-            node.op.transposed(d, source, weight_texts(node), node.in_shapes[0]),
-            operation_comment(node),
-        )
+        back = node.op.transposed(d, names, weight_texts(node), node.in_shapes)
+        for k, (source, text) in enumerate(zip(node.sources, back, strict=True)):
+            self._add(source, text, "" if k else operation_comment(node))
         if node.op.weights():
             self.deltas.append((d, node))
 

@@ -85,10 +85,10 @@ def is_ring(node: Active) -> bool:
 
 def operation_line(node: model.OpNode, plan: StepPlan, local: Mapping[model.Signal, str]) -> LineView:
     """Print an operation without memory, the same for a step and for a sequence."""
-    source = signal_text(node.sources[0], plan.network, local)
+    sources = tuple(signal_text(source, plan.network, local) for source in node.sources)
     if isinstance(node.op, Delay):  # of 0 steps
-        return LineView(operation_comment(node), f"{identifier(node.name)} = {source}")
-    return LineView(operation_comment(node), f"{identifier(node.name)} = {node.op.text(source, weight_texts(node))}")
+        return LineView(operation_comment(node), f"{identifier(node.name)} = {sources[0]}")
+    return LineView(operation_comment(node), f"{identifier(node.name)} = {node.op.text(sources, weight_texts(node))}")
 
 
 def operation_comment(node: model.OpNode) -> str:

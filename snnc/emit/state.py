@@ -78,17 +78,21 @@ def _initial_value(signal: model.Signal, plan: StepPlan) -> str | None:
             return None
         zero = slot.init.value == 0.0 if hasattr(slot.init, "value") else False
         return None if zero else f"{start_name(field_name(node.name))}.{field_name(slot.name)}"
-    before = _initial_value(node.sources[0], plan)
-    if before is None and not any(w.name == "b" for w in node.op.weights()):
+    before = [_initial_value(source, plan) for source in node.sources]
+    if all(text is None for text in before) and not any(w.name == "b" for w in node.op.weights()):
         return None
     if isinstance(node.op, Delay):
-        return before
-    shape = ", ".join(map(str, ("batch", *node.in_shapes[0])))
-    text = f"({before})" if before else f"jnp.zeros(({shape}))"  # `scale` and `dropout` multiply it
+        return before[0]
+    texts = tuple(
+        f"({text})"
+        if text
+        else f"jnp.zeros((batch, {', '.join(map(str, shape))}))"  # `scale` and `dropout` multiply it
+        for text, shape in zip(before, node.in_shapes, strict=True)
+    )
     weights = weight_texts(node)
     if isinstance(node.op, Dropout):
         weights = {"mask": start_name(identifier(node.name))}
-    return node.op.text(text, weights)
+    return node.op.text(texts, weights)
 
 
 def step_states(plan: StepPlan) -> dict[str, str]:

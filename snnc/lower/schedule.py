@@ -77,8 +77,9 @@ def read_signals(exprs: tuple[Expr, ...]) -> tuple[model.Signal, ...]:
     names = dict.fromkeys(v for e in exprs for v in variables(e) if v.startswith("signal:"))
     signals = []
     for name in names:
-        layer, signal, *pre = name.removeprefix("signal:").split(".")
-        signals.append(model.Signal(layer, signal, bool(pre)))
+        path = name.removeprefix("signal:")
+        layer, signal = path.removesuffix(".pre").rsplit(".", 1)
+        signals.append(model.Signal(layer, signal, path.endswith(".pre")))
     return tuple(signals)
 
 

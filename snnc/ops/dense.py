@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from snnc.ops.operation import Init, Shape, Weight
+from snnc.ops.operation import Init, Operation, Shape, Weight
 from snnc.units import ONE, Dimension
 
 NO_BIAS = Init("zeros")
 
 
 @dataclass(frozen=True, slots=True)
-class Dense:
+class Dense(Operation):
     """W has shape (fan_in, size); `bias` adds b of shape (size,)."""
 
     fan_in: int
@@ -24,8 +24,6 @@ class Dense:
     dimension: Dimension = ONE  # of W: the port's over the source's
     bias_dimension: Dimension = ONE
     kind: str = "dense"
-    memory: str = ""
-    keeps_input: bool = False
 
     def weights(self) -> tuple[Weight, ...]:
         w = Weight("w", (self.fan_in, self.size), self.init, self.dimension)
@@ -33,16 +31,18 @@ class Dense:
             return (w,)
         return (w, Weight("b", (self.size,), self.bias_init, self.bias_dimension))
 
-    def text(self, x: str, weights: Mapping[str, str]) -> str:
-        product = f"dense({x}, {weights['w']})"
+    def text(self, x: tuple[str, ...], weights: Mapping[str, str]) -> str:
+        product = f"dense({x[0]}, {weights['w']})"
         return f"{product} + {weights['b']}" if self.bias else product
 
-    def value(self, x: Any, weights: Mapping[str, Any]) -> Any:
-        product = x @ weights["w"]
+    def value(self, x: tuple[Any, ...], weights: Mapping[str, Any]) -> Any:
+        product = x[0] @ weights["w"]
         return product + weights["b"] if self.bias else product
 
-    def transposed(self, d: str, x: str, weights: Mapping[str, str], shape: Shape) -> str:
-        return f"dense({d}, {weights['w']}.T)"
+    def transposed(
+        self, d: str, x: tuple[str, ...], weights: Mapping[str, str], shapes: tuple[Shape, ...]
+    ) -> tuple[str, ...]:
+        return (f"dense({d}, {weights['w']}.T)",)
 
     def gradients(self, d: str, x: str) -> tuple[tuple[str, str], ...]:
         product = ("w", f"product_gradient({x}, {d})")

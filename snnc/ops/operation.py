@@ -1,4 +1,4 @@
-"""What every operation of a chain has to say: its weights, its shapes both ways, its emitted text and its NumPy meaning.
+"""What every operation of a chain has to say: its weights, its emitted text, its transposition and its NumPy meaning.
 
 An operation is written once for a sequence and for a step: texts and values act on the trailing (feature) axes only.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 from snnc.units import Dimension
 
@@ -32,38 +32,35 @@ class Weight:
     dimension: Dimension
 
 
-class Operation(Protocol):
-    """One operation with its arguments resolved."""
+class Operation:
+    """One operation with its arguments resolved. Methods take one text, value or shape for each source.
 
-    @property
-    def kind(self) -> str:
-        """The name authors call it by."""
-        ...
+    `kind` is the name that authors call it by. `memory` is "" for a function of this step alone, "delay", "dropout" for one
+    that keeps something in `State`. With `transposable` a time loop that holds the operation has a derived gradient.
+    """
 
-    @property
-    def memory(self) -> str:
-        """ "" for a function of this step alone; "delay" or "dropout" for one that keeps something in `State`."""
-        ...
+    kind: str
+    memory: str = ""
+    transposable: ClassVar[bool] = True
+    keeps_input: bool = False  # whether `transposed` reads the sources
 
-    def weights(self) -> tuple[Weight, ...]: ...
+    def weights(self) -> tuple[Weight, ...]:
+        return ()
 
-    def text(self, x: str, weights: Mapping[str, str]) -> str:
-        """The emitted expression for input text `x`; `weights` maps weight names to texts."""
-        ...
+    def text(self, x: tuple[str, ...], weights: Mapping[str, str]) -> str:
+        """The emitted expression; `weights` maps weight names to texts."""
+        raise AssertionError(f"{self.kind} is emitted by the schedule")
 
-    def value(self, x: Any, weights: Mapping[str, Any]) -> Any:
-        """The NumPy meaning on an array with any leading axes."""
-        ...
+    def value(self, x: tuple[Any, ...], weights: Mapping[str, Any]) -> Any:
+        """The NumPy meaning on arrays with any leading axes."""
+        raise AssertionError(f"{self.kind} is computed by the interpreter")
 
-    def transposed(self, d: str, x: str, weights: Mapping[str, str], shape: Shape) -> str:
-        """The cotangent of the input `x` of trailing `shape`, from the cotangent `d` of the result."""
-        ...
+    def transposed(
+        self, d: str, x: tuple[str, ...], weights: Mapping[str, str], shapes: tuple[Shape, ...]
+    ) -> tuple[str, ...]:
+        """The cotangent of each source, of trailing `shapes`, from the cotangent `d` of the result."""
+        raise AssertionError(f"{self.kind} is transposed by JAX or by the schedule")
 
     def gradients(self, d: str, x: str) -> tuple[tuple[str, str], ...]:
-        """The gradient of each weight from whole sequences of cotangents `d` and inputs `x`."""
-        ...
-
-    @property
-    def keeps_input(self) -> bool:
-        """Whether `transposed` reads `x`."""
-        ...
+        """The gradient of each weight from whole sequences of cotangents `d` and of the only source `x`."""
+        return ()

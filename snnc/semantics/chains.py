@@ -5,39 +5,35 @@ from __future__ import annotations
 from snnc import model
 from snnc.diagnostics import Code, Label, did_you_mean
 from snnc.semantics.elaboration import Elaboration, PendingLayer, PendingOp, find_neuron, report_unknown
-from snnc.semantics.operations import OPERATIONS, bind, scale_dimension, whole
+from snnc.semantics.operations.binding import bind, read_options
+from snnc.semantics.operations.elementwise import scale_dimension
+from snnc.semantics.operations.table import OPERATIONS
 from snnc.syntax import nodes
 from snnc.units import ONE, dimension_name, unit_quantity
 
 
 def read_chain(e: Elaboration, chain: nodes.Chain) -> None:
     first, *rest = chain.nodes
-    if isinstance(first, nodes.Instance):
-        if find_neuron(e, first.func) is None:
-            if first.func.text in OPERATIONS:
-                e.findings.add(
-                    Code.NO_SIGNAL, first.span, f"nothing flows into `{first.func.text}`, which begins this chain",
-                    help=f"put its source before it: `x -> {first.func.text}(…) -> …`",
-                )  # fmt: skip
-            else:
-                report_unknown(e, first.func, "operation")
-            return
+    pending: list[nodes.Instance] = []
+    if isinstance(first, nodes.Instance) and find_neuron(e, first.func) is None:
+        sources = _head_sources(e, first)
+        rest = [first, *rest]
+    elif isinstance(first, nodes.Instance):
         if first.alias is None:
             return  # already reported: a layer inside a chain needs a name
-        source = find_source(e, nodes.Name((first.alias,), span=first.span))
+        sources = _only(find_source(e, nodes.Name((first.alias,), span=first.span)))
     else:
-        source = find_source(e, first)
-    pending: list[nodes.Instance] = []
+        sources = _only(find_source(e, first))
     for node in rest:
-        if source is None:
+        if not sources:
             return
         if isinstance(node, nodes.Name):
-            source = _close(e, chain, source, pending, node)
+            sources = _only(_close(e, chain, sources, pending, node))
             pending = []
         elif find_neuron(e, node.func) is not None and node.alias is None:
             return  # already reported: a layer inside a chain needs a name
         elif find_neuron(e, node.func) is not None:
-            source = _close(e, chain, source, pending, nodes.Name((node.alias or "",), span=node.span))
+            sources = _only(_close(e, chain, sources, pending, nodes.Name((node.alias or "",), span=node.span)))
             pending = []
         elif node.func.text not in OPERATIONS:
             report_unknown(e, node.func, "operation")
@@ -46,8 +42,8 @@ def read_chain(e: Elaboration, chain: nodes.Chain) -> None:
             pending.append(node)
             if node.alias is not None:
                 e.add(node.alias, node.span)
-                names = _segment_names(e, source.node, node.alias, pending[:-1])
-                source = _add_ops(e, chain, source, [*names, node.alias], pending, None)
+                names = _segment_names(e, sources[0].node, node.alias, pending[:-1])
+                sources = (_add_ops(e, chain, sources, [*names, node.alias], pending, None),)
                 pending = []
     if pending:
         last = pending[-1]
@@ -55,6 +51,43 @@ def read_chain(e: Elaboration, chain: nodes.Chain) -> None:
             Code.NO_SIGNAL, last.span, "the chain ends in an operation without a name, so that nothing can read it",
             help=f"let it end in a layer, or write `{last.func.text}(…) as NAME`",
         )  # fmt: skip
+
+
+def _only(signal: model.Signal | None) -> tuple[model.Signal, ...]:
+    return () if signal is None else (signal,)
+
+
+def _head_sources(e: Elaboration, head: nodes.Instance) -> tuple[model.Signal, ...]:
+    """Return the sources of an operation that begins a chain: its arguments without a name; none after a finding."""
+    spec = OPERATIONS.get(head.func.text)
+    if spec is None:
+        report_unknown(e, head.func, "operation")
+        return ()
+    if spec.most == 1:
+        e.findings.add(
+            Code.NO_SIGNAL, head.span, f"nothing flows into `{spec.name}`, which begins this chain",
+            help=f"put its source before it: `x -> {spec.name}(…) -> …`",
+        )  # fmt: skip
+        return ()
+    given = [arg for arg in head.args if arg.name is None]
+    sources = []
+    for arg in given:
+        if not isinstance(arg.value, nodes.Name):
+            e.findings.add(
+                Code.WRONG_KIND, arg.span, f"a source of `{spec.name}` is the name of a layer, an input or an operation",
+                help="name what flows into it, as in `h.spike`, or give the operation before it a name with `as`",
+            )  # fmt: skip
+            return ()
+        sources.append(find_source(e, arg.value))
+    if not spec.least <= len(given) <= spec.most:
+        count = f"{spec.least}" if spec.least == spec.most else f"{spec.least} or more"
+        e.findings.add(
+            Code.MISSING_ARGUMENT, head.span, f"`{spec.name}` joins {count} sources, found {len(given)}",
+            help=f"name them in its brackets: `{spec.name}(a, b) -> …`",
+        )  # fmt: skip
+        return ()
+    found = tuple(source for source in sources if source is not None)
+    return found if len(found) == len(sources) else ()
 
 
 def _segment_names(e: Elaboration, source: str, target: str, instances: list[nodes.Instance]) -> list[str]:
@@ -70,7 +103,11 @@ def _segment_names(e: Elaboration, source: str, target: str, instances: list[nod
 
 
 def _close(
-    e: Elaboration, chain: nodes.Chain, source: model.Signal, pending: list[nodes.Instance], target: nodes.Name
+    e: Elaboration,
+    chain: nodes.Chain,
+    sources: tuple[model.Signal, ...],
+    pending: list[nodes.Instance],
+    target: nodes.Name,
 ) -> model.Signal | None:
     """End a segment of operations in the layer (or port) that `target` names."""
     layer = e.layers.get(target.parts[0])
@@ -92,8 +129,8 @@ def _close(
     port = _port(e, layer, target)
     if port is None:
         return None
-    names = _segment_names(e, source.node, layer.name, pending)
-    end = _add_ops(e, chain, source, names, pending, (target, port))
+    names = _segment_names(e, sources[0].node, layer.name, pending)
+    end = _add_ops(e, chain, sources, names, pending, (target, port))
     layer.edges.setdefault(port.name, []).append(end)
     return find_source(e, nodes.Name((layer.name,), span=target.span), quiet=True)
 
@@ -182,35 +219,51 @@ def find_signal(e: Elaboration, parts: tuple[str, ...]) -> model.Signal | str | 
 def _add_ops(
     e: Elaboration,
     chain: nodes.Chain,
-    source: model.Signal,
+    sources: tuple[model.Signal, ...],
     names: list[str],
     instances: list[nodes.Instance],
     target: tuple[nodes.Name, model.Port] | None,
 ) -> model.Signal:
     """Add the operations of a segment, with the units of their weights; return the signal at its end."""
     ops: list[PendingOp] = []
-    signal = source
+    text = " ".join(chain.span.text.split())
+    signals = sources
     for name, instance in zip(names, instances, strict=True):
         spec = OPERATIONS[instance.func.text]
-        bound = bind(instance, spec, e.scope)
-        size = whole(bound["size"].value, e.scope, "the size of `dense`") if "size" in bound else None
-        ops.append(PendingOp(name, spec, instance, bound, signal, " ".join(chain.span.text.split()), size))
-        signal = model.Signal(name)
-    _set_dimensions(e, source, ops, target)
+        if len(signals) < spec.least:
+            e.findings.add(
+                Code.MISSING_ARGUMENT, instance.span,
+                f"`{spec.name}` joins {spec.least} or more sources, and one flows into it here",
+                help=f"let it begin a chain and name them: `{spec.name}(a, b) -> …`",
+            )  # fmt: skip
+        bound = bind(instance, spec, e.scope, head=len(signals) > 1)
+        ops.append(PendingOp(name, spec, instance, bound, read_options(spec, bound, e.scope), signals, text))
+        signals = (model.Signal(name),)
+    _set_dimensions(e, sources, ops, target)
     for op in ops:
         e.ops[op.name] = op
         e.places.setdefault(op.name, op.instance.span)
         if op.name not in e.order:
             e.order.append(op.name)
-    return signal
+    return signals[0]
 
 
 def _set_dimensions(
-    e: Elaboration, source: model.Signal, ops: list[PendingOp], target: tuple[nodes.Name, model.Port] | None
+    e: Elaboration,
+    sources: tuple[model.Signal, ...],
+    ops: list[PendingOp],
+    target: tuple[nodes.Name, model.Port] | None,
 ) -> None:
     """Carry units along a segment; its last product takes the unit that the port asks for."""
-    dimension = e.dimension_of(source)
-    last = max((i for i, op in enumerate(ops) if op.spec.name == "dense"), default=None)
+    dimension = e.dimension_of(sources[0])
+    for other in sources[1:]:
+        if e.dimension_of(other) != dimension and ops:
+            e.findings.add(
+                Code.UNIT_MISMATCH, ops[0].instance.span, f"`{ops[0].spec.name}` joins {dimension_name(dimension)} and "
+                f"{dimension_name(e.dimension_of(other))}", help="its sources need one unit: put a `scale(…)` before one of them",
+            )  # fmt: skip
+            return
+    last = max((i for i, op in enumerate(ops) if op.spec.carries_unit), default=None)
     factors = [scale_dimension(op.bound, e.scope) if op.spec.name == "scale" else ONE for op in ops]
     for i, op in enumerate(ops):
         if i == last and target is not None:

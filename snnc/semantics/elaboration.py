@@ -8,7 +8,8 @@ from snnc import model
 from snnc.diagnostics import Code, Findings, Label, did_you_mean
 from snnc.ops.operation import Shape
 from snnc.semantics.modules import Module
-from snnc.semantics.operations import NOT_YET, OPERATIONS, OpSpec
+from snnc.semantics.operations.spec import OpSpec, Options
+from snnc.semantics.operations.table import NOT_YET, OPERATIONS
 from snnc.semantics.scope import Scope
 from snnc.source import Span
 from snnc.syntax import nodes
@@ -23,9 +24,9 @@ class PendingOp:
     spec: OpSpec
     instance: nodes.Instance
     bound: dict[str, nodes.Arg]
-    source: model.Signal
+    options: Options
+    sources: tuple[model.Signal, ...]
     text: str
-    size: int | None
     shape: Shape | None = None
     weight: Dimension = ONE
     dimension: Dimension = ONE  # of the result

@@ -48,7 +48,7 @@ def check_maxima(plan: StepPlan, recipe: model.Recipe, findings: Findings) -> No
         read = node.args[0]
         if not isinstance(read, Var) or not read.name.startswith("signal:"):
             continue
-        name, signal, *_ = read.name.removeprefix("signal:").split(".")
+        name, signal = read.name.removeprefix("signal:").removesuffix(".pre").rsplit(".", 1)
         if name in layers and _rests(layers[name], plan, signal):
             findings.add(
                 Code.RESTING_MAXIMUM, node.span,

@@ -16,7 +16,8 @@ from snnc.semantics.elaboration import Elaboration, PendingLayer, PendingOp, fin
 from snnc.semantics.expressions import resolve, resolve_as
 from snnc.semantics.modules import Module, name_span
 from snnc.semantics.neurons import resolve_neuron
-from snnc.semantics.operations import build_operation, whole
+from snnc.semantics.operations.binding import whole
+from snnc.semantics.operations.spec import Build
 from snnc.semantics.scope import Scope, Typed
 from snnc.semantics.shapes import infer_shapes
 from snnc.semantics.tensors import resolve_outputs
@@ -221,14 +222,26 @@ def _finish(e: Elaboration) -> model.Network:
 
 
 def _finish_op(e: Elaboration, op: PendingOp) -> model.OpNode | None:
-    before = e.shape_of(op.source.node)
-    assert before is not None
+    before = tuple(shape for shape in (e.shape_of(source.node) for source in op.sources) if shape is not None)
+    assert len(before) == len(op.sources)
     assert op.shape is not None
-    built = build_operation(op.instance, op.bound, before, op.shape, op.weight, op.dimension, e.dt or 1.0, e.scope)
+    built = op.spec.build(
+        Build(
+            op.instance,
+            op.bound,
+            op.options,
+            op.sources,
+            before,
+            op.shape,
+            op.weight,
+            op.dimension,
+            e.dt or 1.0,
+            e.scope,
+        )
+    )
     if built is None:
         return None
-    span = op.instance.span
-    return model.OpNode(op.name, built, (op.source,), (before,), op.shape, op.dimension, op.text, span)
+    return model.OpNode(op.name, built, op.sources, before, op.shape, op.dimension, op.text, op.instance.span)
 
 
 def resolve_network(item: nodes.Network, home: Module, findings: Findings) -> model.Network:

@@ -9,7 +9,7 @@ from snnc import model
 from snnc.diagnostics import Code, Findings, did_you_mean
 from snnc.semantics.data_sets import Pipeline
 from snnc.semantics.modules import Module
-from snnc.semantics.operations import whole
+from snnc.semantics.operations.binding import whole
 from snnc.semantics.scope import Scope
 from snnc.syntax import nodes
 from snnc.units import STEP_UNITS

@@ -11,7 +11,7 @@ from snnc.expr import Apply, Var, walk
 from snnc.semantics.data_sets import Pipeline, resolve_data
 from snnc.semantics.fields import match_fields, needs_encoder
 from snnc.semantics.modules import Module, name_span
-from snnc.semantics.operations import whole
+from snnc.semantics.operations.binding import whole
 from snnc.semantics.optimizers import default_optimizer, resolve_optimizer
 from snnc.semantics.recipe_settings import (
     check_groups,

@@ -6,7 +6,7 @@ from snnc import model
 from snnc.diagnostics import Code, Label
 from snnc.limits import MAX_UNITS
 from snnc.ops.operation import Shape
-from snnc.semantics.elaboration import Elaboration, PendingLayer
+from snnc.semantics.elaboration import Elaboration, PendingLayer, PendingOp
 from snnc.source import Span
 
 
@@ -17,9 +17,9 @@ def infer_shapes(e: Elaboration) -> None:
     while changed:
         changed = False
         for op in e.ops.values():
-            before = e.shape_of(op.source.node)
-            if op.shape is None and before is not None:
-                op.shape = op.spec.shape(before, op.size)
+            if op.shape is None:
+                expected = _expected(e, op)
+                op.shape = expected if isinstance(expected, tuple) else None
                 changed |= op.shape is not None
             if op.shape is None:
                 op.shape = _asked_shape(e, readers.get(op.name, []))
@@ -33,6 +33,9 @@ def infer_shapes(e: Elaboration) -> None:
                 changed |= layer.shape is not None
     for name in (*e.layers, *e.ops):
         if e.shape_of(name) is None:
+            if name in e.ops and isinstance(_expected(e, e.ops[name]), str):
+                _check_operation(e, e.ops[name])
+                return
             what, better = (
                 (f"layer `{name}`", f"{e.layers[name].neuron.name}[100](…)") if name in e.layers
                 else (f"`{e.ops[name].spec.name}`", f"{e.ops[name].spec.name}(100)")
@@ -47,25 +50,40 @@ def infer_shapes(e: Elaboration) -> None:
             for signal in signals:
                 _check_edge(e, layer, port, signal)
     for op in e.ops.values():
-        before = e.shape_of(op.source.node)
-        assert before is not None
-        expected = op.spec.shape(before, op.size)
-        if expected is not None and expected != op.shape:
-            _mismatch(
-                e,
-                e.places[op.source.node],
-                before,
-                op.instance.span,
-                op.shape,
-                "this is",
-                f"`{op.spec.name}` needs here",
-            )
-        if op.spec.name == "dense" and op.shape is not None and before[-1] * op.shape[-1] > MAX_UNITS:
-            e.findings.add(
-                Code.TOO_BIG, op.instance.span, f"this product has {before[-1] * op.shape[-1]:.3g} weights, "
-                f"and more than {MAX_UNITS:.3g} cannot be held",
-                help="is this the size that was meant?",
-            )  # fmt: skip
+        _check_operation(e, op)
+
+
+def _before(e: Elaboration, op: PendingOp) -> tuple[Shape, ...] | None:
+    shapes = [e.shape_of(source.node) for source in op.sources]
+    known = tuple(shape for shape in shapes if shape is not None)
+    return known if len(known) == len(shapes) else None
+
+
+def _expected(e: Elaboration, op: PendingOp) -> Shape | str | None:
+    """Return the shape that follows from the sources, None while it does not, or what is wrong with them."""
+    before = _before(e, op)
+    return None if before is None else op.spec.shape(before, op.options)
+
+
+def _check_operation(e: Elaboration, op: PendingOp) -> None:
+    expected, before = _expected(e, op), _before(e, op)
+    assert before is not None
+    if isinstance(expected, str):
+        e.findings.add(
+            Code.SHAPE_MISMATCH, op.instance.span, f"`{op.spec.name}`: {expected}",
+            help="`flatten()` joins axes, `dense()` changes sizes",
+            labels=(Label(e.places[op.sources[0].node], f"{list(before[0])}"),),
+        )  # fmt: skip
+        return
+    if expected is not None and expected != op.shape:
+        place = e.places[op.sources[0].node]
+        _mismatch(e, place, before[0], op.instance.span, op.shape, "this is", f"`{op.spec.name}` needs here")
+    if op.spec.name == "dense" and op.shape is not None and before[0][-1] * op.shape[-1] > MAX_UNITS:
+        e.findings.add(
+            Code.TOO_BIG, op.instance.span, f"this product has {before[0][-1] * op.shape[-1]:.3g} weights, "
+            f"and more than {MAX_UNITS:.3g} cannot be held",
+            help="is this the size that was meant?",
+        )  # fmt: skip
 
 
 def _readers(e: Elaboration) -> dict[str, list[str]]:
@@ -73,7 +91,8 @@ def _readers(e: Elaboration) -> dict[str, list[str]]:
     readers: dict[str, list[str]] = {}
     for op in e.ops.values():
         if op.spec.keeps_shape:
-            readers.setdefault(op.source.node, []).append(op.name)
+            for source in op.sources:
+                readers.setdefault(source.node, []).append(op.name)
     for layer in e.layers.values():
         for signals in layer.edges.values():
             for signal in signals:

@@ -19,7 +19,7 @@ from snnc.ops.tensor_functions import TENSOR_FUNCTIONS
 from snnc.semantics.constants import constant
 from snnc.semantics.expressions import resolve, resolve_as
 from snnc.semantics.modules import Module
-from snnc.semantics.operations import steps_of
+from snnc.semantics.operations.delays import steps_of
 from snnc.semantics.scope import ANY, POISON, Scope, Typed
 from snnc.source import Span
 from snnc.syntax import nodes

@@ -54,3 +54,10 @@ def silent_fraction(spikes: Array, weight: Array) -> Array:
     shaped = weight.reshape(-1, *(1 for _ in spikes.shape[2:]))
     total = jnp.sum(jnp.abs(spikes) * shaped, axis=(0, 1))
     return jnp.mean((total == 0).astype(spikes.dtype))
+
+
+def concat(parts: tuple[Array, ...], axis: int) -> Array:
+    """Joined along a feature axis; what is held over time is repeated."""
+    lead = jnp.broadcast_shapes(*(part.shape[:axis] for part in parts))
+    whole = [jnp.broadcast_to(p, (*lead, *p.shape[axis:])) for p in parts]
+    return jnp.concatenate(whole, axis)
