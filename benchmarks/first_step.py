@@ -23,7 +23,7 @@ def main() -> None:
     drawn = draw(replace(WORKLOADS[name], steps=int(steps), batch=int(batch)))
     count = len(drawn.label)
     fields = {
-        "x": np.ascontiguousarray(np.moveaxis(drawn.x, 1, 0)),
+        "x": drawn.x,
         "label": drawn.label,
         "sample": np.arange(count, dtype=np.int32),
         "weight": np.ones(count, np.float32),

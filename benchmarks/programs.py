@@ -2,7 +2,7 @@
 
 `naive` scans the emitted `step` and lets JAX differentiate it, as one writes it by hand on the first day. `hoisted` is
 the emitted `run` with every time loop differentiated by JAX, `adjoint` the emitted `run`, both on a batch that lies time
-first. `train_step` is the emitted function as it is: batch with samples first, metrics and norms of gradients.
+first. `train_step` is the emitted function as it is: with metrics and norms of gradients.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _update(name: str, loss: Loss, module: Any, drawn: Drawn) -> Program:
 
 def _train_step(module: Any, drawn: Drawn) -> Program:
     batch = {
-        "x": jnp.asarray(np.moveaxis(drawn.x, 1, 0)),
+        "x": jnp.asarray(drawn.x),
         "label": jnp.asarray(drawn.label),
         "sample": jnp.arange(len(drawn.label)),
         "weight": jnp.ones(len(drawn.label)),

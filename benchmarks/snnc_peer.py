@@ -17,14 +17,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from snnc.harness.runtime import prepare_runtime
 
 NOTES = "emitted `run`, loss and Adam, batch time first; freed memory kept and compilation cache on, as `snnc train` sets them"
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
-    "train_step": {"samples_first": True},  # the emitted function as it is, with metrics and norms of gradients
+    "train_step": {"emitted": True},  # the emitted function as it is, with metrics and norms of gradients
 }
 WEIGHTS = {"w_in": "x_h.dense.w", "w_rec": "h_h.dense.w", "w_out": "h_out.dense.w"}
 
@@ -52,8 +50,8 @@ def build(
         "weight": jnp.ones(count),
     }
     rule = module.optimizer(1, 1)
-    if opts.get("samples_first"):
-        fields["x"] = jnp.asarray(np.ascontiguousarray(np.moveaxis(data["x"], 1, 0)))
+    if opts.get("emitted"):
+        fields["x"] = jnp.asarray(data["x"])
         state = module.init_train_state(0, 1, 1)._replace(params=params)
         return _repeat(module.train_step, state, fields)
 

@@ -20,6 +20,7 @@ MAX_EXPRESSION = 20_000  # parts of one expression after `let` and `fn` are repl
 MAX_NESTING = 150  # its levels, for the reason of MAX_DEPTH
 MAX_CLAUSES = 500  # of a neuron: the solver compares each with each
 MAX_PARTS = 3000  # layers, inputs, outputs and names in chains of a network: each becomes lines of the emitted file
+MAX_BLOCKS = 1000  # repetitions of one block: each becomes layers of its own
 MAX_COUNT = 100_000_000  # any whole number that counts something: a side of a layer, epochs, samples of a batch
 MAX_UNITS = 200_000_000  # neurons of a layer and weights of a product: 0.8 GB in float32, before any gradient
 MAX_DELAY = 1_000_000  # steps that a delay keeps

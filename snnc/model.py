@@ -156,6 +156,17 @@ class Signal:
     pre: bool = False
 
 
+def signal_of(variable: str) -> Signal:
+    """Return the signal that a variable of a tensor expression stands for.
+
+    >>> signal_of("signal:block.h.v.pre")
+    Signal(node='block.h', name='v', pre=True)
+    """
+    path = variable.removeprefix("signal:")
+    node, name = path.removesuffix(".pre").rsplit(".", 1)
+    return Signal(node, name, path.endswith(".pre"))
+
+
 @dataclass(frozen=True, slots=True)
 class Input:
     name: str
@@ -214,6 +225,20 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Use:
+    """A network used as an operation: its nodes are those of the whole network whose names begin with `NAME.`.
+
+    `inputs` and `outputs` map the block's own names to signals of the whole network.
+    """
+
+    name: str
+    block: str
+    inputs: tuple[tuple[str, Signal], ...]
+    outputs: tuple[tuple[str, Signal], ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     name: str
     doc: str
@@ -221,6 +246,7 @@ class Network:
     nodes: tuple[Node, ...]  # in text order
     outputs: tuple[Output, ...]
     span: Span
+    uses: tuple[Use, ...] = ()  # of blocks, an inner one after the block that it stands in
 
     def node(self, name: str) -> Node:
         return next(node for node in self.nodes if node.name == name)

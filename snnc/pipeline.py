@@ -11,7 +11,7 @@ from snnc.data.extern import load_source
 from snnc.data.files import LoadContext
 from snnc.diagnostics import Code, CompileError, Diagnostic, Findings, did_you_mean, fail
 from snnc.lower.schedule import lower_network, read_signals
-from snnc.plan import StepPlan
+from snnc.plan import Kernel, StepPlan
 from snnc.semantics.checks import check_module, lint
 from snnc.semantics.entries import Entry, choose_entry
 from snnc.semantics.modules import Module, load_module
@@ -72,8 +72,16 @@ def choose(program: Program, name: str | None) -> Entry:
     return choose_entry(program.module, name)
 
 
-def compile_entry(program: Program, entry: Entry, overrides: Overrides = (), data_dir: Path | None = None) -> Compiled:
+def compile_entry(
+    program: Program,
+    entry: Entry,
+    overrides: Overrides = (),
+    data_dir: Path | None = None,
+    kernel: Kernel = "scan",
+) -> Compiled:
     """Compile one network, with its recipe if it has one, into the text of one Python file.
+
+    `kernel` says how its time loops run on a GPU.
 
     Raises:
         CompileError: with every finding of the first phase that had any.
@@ -84,7 +92,7 @@ def compile_entry(program: Program, entry: Entry, overrides: Overrides = (), dat
     network, recipe, module = resolve_entry(program, entry, overrides, findings, data_dir)
     lint(network, recipe, findings)
     plan = lower_network(network, _read_by(recipe))  # model -> step plan
-    text = emit(plan, recipe, Path(module.source.path).name)  # plan -> views -> text
+    text = emit(plan, recipe, Path(module.source.path).name, kernel)  # plan -> views -> text
     return Compiled(Path(module.source.path).stem, text, network, recipe, plan, findings.warnings)
 
 

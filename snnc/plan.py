@@ -7,6 +7,7 @@ emitter prints it; later passes (adjoints, traces) transform it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from snnc import model
 from snnc.expr import Expr
@@ -98,6 +99,8 @@ class Adjoint:
     ports: tuple[tuple[str, Expr], ...]
     learned: tuple[tuple[str, Expr], ...]
 
+
+Kernel = Literal["scan", "pallas", "auto"]  # how the time loops of layers run on a GPU
 
 KEPT, NEXT, OUT = "kept.", "next.", "out."  # prefixes of names in an adjoint; no author can write them
 

@@ -11,6 +11,7 @@ from snnc.commands.console import Style, show_findings
 if TYPE_CHECKING:
     from snnc.diagnostics import Diagnostic
     from snnc.pipeline import Compiled
+    from snnc.plan import Kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ def open_model(
     allow_extern: bool = False,
     data_dir: Path | None = None,
     style: Style = "text",
+    kernel: Kernel = "scan",
 ) -> OpenModel:
     """Compile the entry `name` of `file` (its only one, without a name) and print its warnings.
 
@@ -40,7 +42,7 @@ def open_model(
 
     program = pipeline.load(file, allow_extern=allow_extern)
     entry = pipeline.choose(program, name)
-    compiled = pipeline.compile_entry(program, entry, settings, data_dir)
+    compiled = pipeline.compile_entry(program, entry, settings, data_dir, kernel)
     warnings = tuple(dict.fromkeys((*program.warnings, *compiled.warnings)))
     show_findings(warnings, style)
     chosen = entry.recipe if len(program.recipes) > 1 else entry.network if len(program.networks) > 1 else None

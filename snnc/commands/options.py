@@ -9,6 +9,7 @@ import typer
 
 from snnc.commands.console import Style
 from snnc.limits import MAX_SEED
+from snnc.plan import Kernel
 
 
 def _check_setting(values: list[str] | None) -> list[str]:
@@ -43,6 +44,13 @@ Format = Annotated[
     Style,
     typer.Option(
         "--format", help="How findings are printed: for people, as JSON, or as annotations of a pull request."
+    ),
+]
+KernelChoice = Annotated[
+    Kernel,
+    typer.Option(
+        "--kernel",
+        help="How layers run through the steps on an NVIDIA GPU: by a loop, or each by one Pallas kernel; auto: as measured.",
     ),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, max=MAX_SEED, help="Seed of all random draws.")]

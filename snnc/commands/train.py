@@ -16,6 +16,7 @@ from snnc.commands.options import (
     EntryName,
     Format,
     Json,
+    KernelChoice,
     ModelFile,
     Seed,
     Settings,
@@ -24,6 +25,7 @@ from snnc.commands.options import (
 )
 from snnc.harness.tracebacks import run_failures_explained
 from snnc.limits import MAX_COUNT
+from snnc.plan import Kernel
 
 
 def train(
@@ -35,6 +37,7 @@ def train(
     batch: Annotated[
         int | None, typer.Option(min=1, max=MAX_COUNT, help="Batch size, instead of the recipe's.")
     ] = None,
+    kernel: KernelChoice = "scan",
     data_dir: DataDir = None,
     out: Annotated[
         Path | None,
@@ -71,7 +74,7 @@ def train(
     style = style_of(as_json, style)
     with findings_as(style), run_failures_explained(file):
         overrides = parse_settings(settings)
-        model = open_model(file, name, overrides, allow_extern, data_dir, style)
+        model = open_model(file, name, overrides, allow_extern, data_dir, style, kernel)
 
         from snnc.harness.runtime import prepare_runtime
 
@@ -82,7 +85,7 @@ def train(
         from snnc.harness.stopping import StoppedError, ends_by_error
         from snnc.harness.train import train as run_training
 
-        command = _command(file, name, overrides, epochs, seed, batch, data_dir, out, no_plots, allow_extern)
+        command = _command(file, name, overrides, epochs, seed, batch, kernel, data_dir, out, no_plots, allow_extern)
         options = TrainOptions(
             source=file,
             folder=out or Path("runs") / model.run_name,
@@ -90,6 +93,7 @@ def train(
             epochs=epochs,
             batch=batch,
             seed=seed,
+            kernel=kernel,
             overrides=overrides,
             weights=weights,
             start=None if model.start_name is None else Path("runs") / model.start_name,
@@ -180,6 +184,7 @@ def _command(
     epochs: int | None,
     seed: int | None,
     batch: int | None,
+    kernel: Kernel,
     data_dir: Path | None,
     out: Path | None,
     no_plots: bool,
@@ -187,12 +192,13 @@ def _command(
 ) -> str:
     """Return the command line of a training as the author would type it, without where it starts from.
 
-    >>> _command(Path("my net.snn"), None, (("Net.h.tau", "5 ms"),), 3, None, None, None, None, True, False)
+    >>> _command(Path("my net.snn"), None, (("Net.h.tau", "5 ms"),), 3, None, None, "scan", None, None, True, False)
     "snnc train 'my net.snn' --set 'Net.h.tau=5 ms' --epochs 3 --no-plots"
     """
     words = ["snnc", "train", str(file), *([name] if name else [])]
     for path, value in overrides:
         words += ["--set", f"{path}={value}"]
+    words += [] if kernel == "scan" else ["--kernel", kernel]
     given = {"--epochs": epochs, "--seed": seed, "--batch": batch, "--data-dir": data_dir, "--out": out}
     for option, number_or_path in given.items():
         words += [] if number_or_path is None else [option, str(number_or_path)]

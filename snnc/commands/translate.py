@@ -17,6 +17,7 @@ from snnc.commands.options import (
     EntryName,
     Format,
     Json,
+    KernelChoice,
     ModelFile,
     Settings,
     parse_settings,
@@ -41,6 +42,7 @@ def compile_file(
         str | None, typer.Option(metavar="PHASE", help="Print what the compiler holds after a phase, and stop.")
     ] = None,
     settings: Settings = None,
+    kernel: KernelChoice = "scan",
     data_dir: DataDir = None,
     allow_extern: AllowExtern = False,
     as_json: Json = False,
@@ -55,7 +57,7 @@ def compile_file(
             return
         from snnc.harness.files import write_atomically
 
-        opened = open_model(file, name, overrides, allow_extern, data_dir, style)
+        opened = open_model(file, name, overrides, allow_extern, data_dir, style, kernel)
     path = out or Path(f"{opened.compiled.name}.py")
     refuse_own_input(path, file)
     write_atomically(path, opened.compiled.text)

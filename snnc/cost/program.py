@@ -263,10 +263,10 @@ class Program:
 
 
 def is_encoded(node: model.Input, case: Case) -> bool:
-    """Whether the sequence of an input is an array of its own; a held field is not copied."""
+    """Whether the sequence of an input is an array of its own; a field that is held or a sequence is not copied."""
     data = None if case.recipe is None else case.recipe.data
     scaled = data is not None and any(t.name == "scale" for t in data.transforms)
-    return scaled or data is None or data.encoder is None or not ENCODERS[data.encoder.name].held
+    return scaled or data is None or (data.encoder is not None and not ENCODERS[data.encoder.name].held)
 
 
 def encode(node: model.Input, case: Case, line: Timeline) -> str:
@@ -274,7 +274,7 @@ def encode(node: model.Input, case: Case, line: Timeline) -> str:
     data = None if case.recipe is None else case.recipe.data
     encoder = None if data is None or data.encoder is None else ENCODERS[data.encoder.name]
     name, size = f"{node.name}, encoded", case.bytes_of(model.Signal(node.name))
-    copies = 0 if encoder is None else _DRAWING - 1 if encoder.random else int(encoder.steps is None)
+    copies = _DRAWING - 1 if encoder is not None and encoder.random else 0
     line.step(f"encoding {node.name}", (), {name: size}, copies * size)
     return name
 

@@ -9,10 +9,12 @@ from snnc.emit.runtime_source import pasted
 from snnc.emit.statement_text import file_word
 from snnc.emit.tensor_text import uses
 from snnc.emit.training_view import training_view
-from snnc.plan import StepPlan
+from snnc.lower.kernels import chosen_kernel
+from snnc.lower.schedule import read_signals
+from snnc.plan import Kernel, StepPlan
 
 
-def emit(plan: StepPlan, recipe: model.Recipe | None, source: str) -> str:
+def emit(plan: StepPlan, recipe: model.Recipe | None, source: str, kernel: Kernel = "scan") -> str:
     """Return the emitted file; `source` is the name of the `.snn` file, without folders.
 
     Two calls with equal plans give the same text.
@@ -23,7 +25,8 @@ def emit(plan: StepPlan, recipe: model.Recipe | None, source: str) -> str:
     truncate = recipe.truncate if recipe is not None else None
     checkpoint = recipe.checkpoint if recipe is not None else None
     half = recipe is not None and recipe.precision == "f16_residual"
-    view = model_view(plan, file_word(source), steps, truncate, ops, half, checkpoint)
+    in_kernels = read_signals(tuple(t.value for t in terms)) if chosen_kernel(kernel) == "pallas" else None
+    view = model_view(plan, file_word(source), steps, truncate, ops, half, checkpoint, in_kernels)
     training = None if recipe is None else training_view(plan, recipe)
     views = {
         "view": view,
@@ -69,4 +72,7 @@ def imports_of(text: str) -> tuple[str, ...]:
         lines.append(f"from jax import {', '.join(from_jax)}")
     if "SymbolicZero" in text:
         lines.append("from jax.custom_derivatives import SymbolicZero")
+    if "pl.pallas_call" in text:
+        lines.append("from jax.experimental import pallas as pl")
+        lines.append("from jax.experimental.pallas import triton")
     return tuple(lines)

@@ -11,7 +11,7 @@ from snnc.emit.names import class_name, field_name, function_name, identifier, l
 from snnc.emit.neuron_view import NeuronView, SurrogateView, bound_parameters, neuron_view, surrogate_view
 from snnc.emit.node_lines import step_lines
 from snnc.emit.parameters import Stored, parameter_texts, stored_buffers, stored_parameters
-from snnc.emit.pytext import number_text
+from snnc.emit.pytext import number_text, strings
 from snnc.emit.readouts import network_folds, network_printer, step_outputs
 from snnc.emit.sequence_view import sequence_view
 from snnc.emit.state import (
@@ -26,6 +26,7 @@ from snnc.emit.state import (
 from snnc.emit.statement_text import FieldView, LineView, doc_lines, place
 from snnc.emit.tensor_text import uses
 from snnc.lower.gradients import adjoint_of
+from snnc.lower.kernels import Kernels, kernels_of
 from snnc.plan import Adjoint, Fire, StepPlan
 
 
@@ -105,11 +106,13 @@ def model_view(
     extra_ops: frozenset[str],
     half: bool,
     checkpoint: int | None,
+    in_kernels: tuple[model.Signal, ...] | None,
 ) -> ModelView:
     """Return the view of a network; `extra_ops` are operations that losses or metrics read.
 
     With `half` the margins that gradients need are kept in 16 bits; `checkpoint` is the length of the parts in which
-    `run` takes a sequence in training (0: about the root of the steps).
+    `run` takes a sequence in training (0: about the root of the steps). With `in_kernels`, the signals that losses and
+    metrics read, layers run in kernels where they can.
     """
     network = plan.network
     kept = extra_ops | frozenset(uses(tuple(o.value for o in network.outputs), "op:"))
@@ -126,13 +129,14 @@ def model_view(
         if isinstance(f, Fire) and f.surrogate is not None
     }
     adjoints = {body.name: adjoint_of(body, plan, half) for body in plan.types}
-    sequence = sequence_view(plan, adjoints, truncate, frozenset(kept), checkpoint is not None)
+    kernels = {} if in_kernels is None else kernels_of(plan, adjoints, in_kernels)
+    sequence = sequence_view(plan, adjoints, truncate, frozenset(kept), checkpoint is not None, kernels)
     return ModelView(
         model=network.name,
         source=source,
         model_hash=structure_hash(plan, params),
         doc=doc_lines(network.doc),
-        schedule=(*_parts(checkpoint), *_schedule(plan, adjoints)),
+        schedule=(*_parts(checkpoint), *_schedule(plan, adjoints, kernels)),
         dt=number_text(network.dt),
         steps=repr(steps),
         params=tuple(_stored(p) for p in params),
@@ -151,7 +155,7 @@ def model_view(
         signal_values=", ".join(f"{field_name(n)}={identifier(n)}" for n in _signal_nodes(plan, names)),
         input_table=tuple(SignalEntry(i.name, i.kind, repr(i.shape)) for i in network.inputs),
         signal_table=_signal_table(plan),
-        spiking=_strings([layer.name for layer in network.layers if layer.neuron.spikes]),
+        spiking=strings([layer.name for layer in network.layers if layer.neuron.spikes]),
         outputs=tuple(FieldView(field_name(o.name), _axes(o.type)) for o in network.outputs),
         batch=f"x.{field_name(network.inputs[0].name)}" if network.inputs else "",
         step_lines=tuple(step_lines(plan.order, plan, {}, step_states(plan), "state.n")),
@@ -197,11 +201,6 @@ def structure_hash(plan: StepPlan, params: tuple[Stored, ...]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _strings(names: list[str]) -> str:
-    quoted = ", ".join(f'"{name}"' for name in names)
-    return f"({quoted},)" if len(names) == 1 else f"({quoted})"
-
-
 def _axes(type_: model.TensorType) -> str:
     sizes = [*(["T"] if type_.time else []), *(["B"] if type_.batch else []), *map(str, type_.shape)]
     return f"[{', '.join(sizes)}]"
@@ -212,7 +211,7 @@ def _input(node: model.Input) -> FieldView:
     return FieldView(field_name(node.name), f"{node.kind} [{sizes}]  ({place(node.span)})")
 
 
-def _schedule(plan: StepPlan, adjoints: dict[str, Adjoint | str]) -> tuple[str, ...]:
+def _schedule(plan: StepPlan, adjoints: dict[str, Adjoint | str], kernels: Kernels) -> tuple[str, ...]:
     """Say what is computed where, and what each time loop keeps for its gradient."""
     outside, loops = [], []
     for group in plan.groups:
@@ -222,6 +221,7 @@ def _schedule(plan: StepPlan, adjoints: dict[str, Adjoint | str]) -> tuple[str, 
             outside.append(names[0])
             continue
         kept = [_kept(name, adjoints[plan.body(name).name]) for name in layers]
+        kept += [_in_kernel(name, kernels[name]) for name in layers if name in kernels]
         if group.loop:
             loops.append((f"{', '.join(names)} (one loop, for they wait for each other)", kept))
         else:
@@ -249,6 +249,12 @@ def _kept(layer: str, adjoint: Adjoint | str) -> str:
         return f"gradient of {layer} by JAX: {adjoint}"
     kept = ", ".join(k.name + (" (1 byte)" if k.truth else " (16 bits)" if k.half else "") for k in adjoint.kept)
     return f"derived gradient of {layer}, keeps {kept or 'nothing'}"
+
+
+def _in_kernel(layer: str, kernel: tuple[str, ...] | str) -> str:
+    if isinstance(kernel, str):
+        return f"no kernel for {layer}: {kernel}"
+    return f"{layer} on an NVIDIA GPU: one kernel forward and one backward"
 
 
 def _constants(plan: StepPlan) -> tuple[LineView, ...]:

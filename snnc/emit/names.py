@@ -18,7 +18,7 @@ _TAKEN = frozenset(
         "data", "epochs", "seed", "argparse", "partial", "init_params", "init_buffers", "init_state", "constants",
         "constrained", "readout", "objective", "loss_fn", "train_step", "init_train_state", "evaluate_batch", "average",
         "sequence_steps", "total", "fixed", "kept", "read", "sums", "deltas", "d_carry", "d_read", "part", "end", "activity",
-        "run_part", "run_batch", "progress", "key_of_epoch", "epoch_batches",
+        "run_part", "run_batch", "pl", "triton", "progress", "key_of_epoch", "epoch_batches",
     }
 )  # fmt: skip
 _BUILTINS = frozenset(dir(builtins))
@@ -33,7 +33,7 @@ _TYPES = frozenset(
         "Params", "Buffers", "Inputs", "Constants", "State", "Signals", "Outputs", "TrainState", "Epoch", "Value",
         "Array", "Any", "NamedTuple", "Callable", "Iterator", "Mapping", "MODEL", "SOURCE", "MODEL_HASH", "DT", "STEPS",
         "RECIPE", "EPOCHS", "BATCH", "SEED", "SELECT", "SELECT_MAX", "START", "PARAM_NAMES", "BUFFER_NAMES", "INPUTS", "SIGNALS",
-        "SPIKING", "Activity", "Progress", "Sequence",
+        "SPIKING", "Activity", "Progress", "Sequence", "TIMED",
     }
 )  # fmt: skip
 # What stands before or after the name of a node in names of the emitted file: `d_h`, `h_state`.

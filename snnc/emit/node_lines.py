@@ -107,18 +107,29 @@ def _port_text(signals: tuple[model.Signal, ...], network: model.Network, local:
     return " + ".join(signal_text(signal, network, local) for signal in signals)
 
 
-def layer_line(layer: model.Layer, plan: StepPlan, truncate: int | None, derived: bool, ends: bool) -> LineView:
-    """Print the time loop of one layer over a sequence; with `ends` its last state is kept."""
+def layer_line(
+    layer: model.Layer,
+    plan: StepPlan,
+    truncate: int | None,
+    derived: bool,
+    ends: bool,
+    written: tuple[str, ...] | None,
+) -> LineView:
+    """Print the time loop of one layer over a sequence; with `ends` its last state is kept.
+
+    With `written` a kernel runs it and writes these signals.
+    """
     body = plan.body(layer.name)
     ports = [_port_text(signals, plan.network, {}) for _, signals in ports_of(layer, body.ports)]
     name = identifier(layer.name)
     function = function_name(body.name)
     args = [f"{function}_step"] + ([f"{function}_adjoint"] if derived else [])
     args += [f"c.{field_name(layer.name)}", f"state.{field_name(layer.name)}", tuple_text(ports, True), "steps"]
+    args += [] if written is None else [tuple_text([f'"{field_name(s.replace(".", "_"))}"' for s in written], True)]
     args += [] if truncate is None else [str(truncate)]
     comment = f"{layer.name}: {layer.neuron.name}, time loop  ({place(layer.span)})"
     end = f"{name}_state" if ends or any(slot.carry for slot in body.slots) else "_"
-    loop = "layer_loop" if derived else "layer_loop_by_jax"
+    loop = "fused_loop" if written is not None else "layer_loop" if derived else "layer_loop_by_jax"
     return LineView(comment, f"{end}, {name} = {loop}({', '.join(args)})")
 
 

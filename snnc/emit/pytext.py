@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from snnc.emit.names import local_name, surrogate_name
 from snnc.expr import Apply, Expr, Num, Var, variables
@@ -95,3 +95,13 @@ def _branches(test: Expr, then: Expr, other: Expr, name: Names) -> str:
     first, second = (python_text(e, lambda n: local[n]) for e in (then, other))
     values = ", ".join(name(n) for n in names)
     return f"choose({condition}, lambda {formals}: {first}, lambda {formals}: {second}, {values})"
+
+
+def strings(names: Iterable[str]) -> str:
+    """Return a tuple of strings.
+
+    >>> strings(["h"]), strings([])
+    ('("h",)', '()')
+    """
+    quoted = [f'"{name}"' for name in names]
+    return f"({quoted[0]},)" if len(quoted) == 1 else f"({', '.join(quoted)})"

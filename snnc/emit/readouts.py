@@ -51,8 +51,9 @@ def signals_spelling(network: model.Network) -> Spell:
         kind, _, name = var.partition(":")
         match kind:
             case "signal":
-                layer, _, rest = name.partition(".")
-                return f"signals.{field_name(layer)}.{field_name(rest.replace('.', '_'))}"
+                signal = model.signal_of(name)
+                part = f"{signal.name}_pre" if signal.pre else signal.name
+                return f"signals.{field_name(signal.node)}.{field_name(part)}"
             case "op":
                 return f"signals.{field_name(name)}"
             case "input":
@@ -82,9 +83,7 @@ def _local_spelling(network: model.Network) -> Spell:
     def spell(var: str) -> str:
         kind, _, name = var.partition(":")
         if kind == "signal":
-            layer, _, rest = name.partition(".")
-            pre = rest.endswith(".pre")
-            return signal_text(model.Signal(layer, rest.removesuffix(".pre"), pre), network, {})
+            return signal_text(model.signal_of(name), network, {})
         return identifier(name) if kind == "op" else whole(var)
 
     return spell

@@ -11,8 +11,8 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parent.parent
 _FILES = (
     "emit/runtime/values.py", "emit/runtime/initialisers.py", "emit/runtime/encoders.py", "emit/runtime/sequences.py",
-    "emit/runtime/loops.py", "emit/runtime/steps.py", "emit/runtime/readouts.py", "emit/runtime/losses.py",
-    "emit/runtime/penalties.py", "emit/runtime/metrics.py", "data/batches.py",
+    "emit/runtime/loops.py", "emit/runtime/kernels.py", "emit/runtime/steps.py", "emit/runtime/readouts.py",
+    "emit/runtime/losses.py", "emit/runtime/penalties.py", "emit/runtime/metrics.py", "data/batches.py",
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from snnc import model
 from snnc.emit.loop_view import GroupLoop, LoopView
 from snnc.emit.node_lines import delay_line, is_ring, layer_line, operation_line
 from snnc.emit.statement_text import LineView
+from snnc.lower.kernels import Kernels
 from snnc.lower.schedule import sources_of
 from snnc.plan import Adjoint, StepPlan
 
@@ -21,11 +22,16 @@ class SequenceView:
 
 
 def sequence_view(
-    plan: StepPlan, adjoints: dict[str, Adjoint | str], truncate: int | None, kept: frozenset[str], ends: bool
+    plan: StepPlan,
+    adjoints: dict[str, Adjoint | str],
+    truncate: int | None,
+    kept: frozenset[str],
+    ends: bool,
+    kernels: Kernels,
 ) -> SequenceView:
     """Return the network over a sequence; `kept` are operations whose result is read from outside (by a readout).
 
-    With `ends` the last states get their names.
+    With `ends` the last states get their names. `kernels` is empty where no layer shall run in one.
     """
     lines: list[LineView] = []
     loops: list[LoopView] = []
@@ -39,7 +45,9 @@ def sequence_view(
             lines.append(loop.call(truncate, ends))
         elif isinstance(first, model.Layer):
             derived = not isinstance(adjoints[plan.body(first.name).name], str)
-            lines.append(layer_line(first, plan, truncate, derived, ends))
+            written = kernels.get(first.name)
+            written = None if isinstance(written, str) else written
+            lines.append(layer_line(first, plan, truncate, derived, ends, written))
         elif is_ring(first):
             lines.append(delay_line(first, plan, truncate, ends))
         else:

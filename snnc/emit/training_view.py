@@ -8,12 +8,13 @@ from fnmatch import fnmatchcase
 from snnc import model
 from snnc.emit.names import field_name, identifier, stream_number
 from snnc.emit.parameters import Stored, stored_parameters
-from snnc.emit.pytext import number_text
+from snnc.emit.pytext import number_text, strings
 from snnc.emit.readouts import signals_spelling
 from snnc.emit.statement_text import one_line, place
 from snnc.emit.tensor_text import TensorPrinter, uses
 from snnc.ops.encoders import ENCODERS, TRANSFORMS
 from snnc.plan import StepPlan
+from snnc.semantics.fields import expects_time
 from snnc.semantics.tensors import signal_names
 from snnc.units import ONE
 
@@ -86,6 +87,8 @@ def training_view(plan: StepPlan, recipe: model.Recipe) -> TrainingView:
             f"SELECT: str | None = {_quoted(recipe.select.metric if recipe.select else None)}",
             f"SELECT_MAX = {recipe.select.largest if recipe.select else True}",
             f"START: str | None = {_quoted(recipe.start)}",
+            "# fields with a time axis, which comes first in a batch",
+            f"TIMED: tuple[str, ...] = {strings(_timed(network, recipe))}",
         ),
     )
 
@@ -108,12 +111,9 @@ def _printer(network: model.Network, recipe: model.Recipe) -> TensorPrinter:
         shape = shape[1:] if field.time else shape
         types[f"field:{field.name}"] = model.TensorType(field.time, True, shape, ONE, field.kind)
     whole = signals_spelling(network)
-    timed = {field.name for field in fields if field.time}
 
     def spell(var: str) -> str:
         kind, _, name = var.partition(":")
-        if kind == "field" and name in timed:
-            return f'jnp.moveaxis(jnp.asarray(fields["{name}"], float), 1, 0)'
         if kind == "field" and name != "label":
             return f'jnp.asarray(fields["{name}"], float)'
         return whole(var)
@@ -124,12 +124,9 @@ def _printer(network: model.Network, recipe: model.Recipe) -> TensorPrinter:
 def _encode_lines(network: model.Network, recipe: model.Recipe) -> tuple[str, ...]:
     data = recipe.data
     lines: list[str] = []
-    known = {f.name: f for f in data.fields or ()}
-    others = [f for f in data.fields or () if f.name != "label"]
+    with_time = _timed(network, recipe)
     for node in network.inputs:
-        name = identifier(node.name)
-        field = known.get(node.name) or (others[0] if len(others) == 1 else None)
-        timed = field.time if field is not None else data.encoder is None and bool(network.layers)
+        name, timed = identifier(node.name), node.name in with_time
         lines.append(f'{name} = jnp.asarray(batch["{node.name}"], float)')
         for transform in data.transforms:
             spec = TRANSFORMS[transform.name]
@@ -137,17 +134,29 @@ def _encode_lines(network: model.Network, recipe: model.Recipe) -> tuple[str, ..
             extras = "".join(f", {e}={2 if timed else 1}" for e in spec.extras)
             lines.append(f"{name} = {spec.runtime}({name}{options}{extras})")
         if data.encoder is None:
-            moved = f"jnp.moveaxis({name}, 1, 0)" if timed else f"{name}[None]"
-            lines.append(f"{name} = {moved}")
+            lines += [] if timed else [f"{name} = {name}[None]"]
             continue
         encoder = ENCODERS[data.encoder.name]
         arguments = dict(data.encoder.args)
         options = "".join(f", {k}={_value(arguments[k])}" for k in encoder.arguments)
         stream = stream_number(f"{node.name}.{encoder.name}")
         key = f"per_sample(stream(key, {stream}), batch['sample'])"
-        steps = f"{name}.shape[1]" if encoder.steps is None else str(recipe.steps)
+        steps = f"{name}.shape[0]" if encoder.steps is None else str(recipe.steps)
         lines.append(f"{name} = {encoder.runtime}({name}, {key}, steps={steps}, dt=DT{options})")
     return tuple(lines)
+
+
+def _timed(network: model.Network, recipe: model.Recipe) -> list[str]:
+    """Return the fields of a batch that have a time axis: those of inputs under the input's name, then others."""
+    known = {f.name: f for f in recipe.data.fields or ()}
+    others = [f for f in known.values() if f.name != "label"]
+    names = []
+    for node in network.inputs:
+        field = known.get(node.name) or (others[0] if len(others) == 1 else None)
+        if expects_time(network, recipe.data) if field is None else field.time:
+            names.append(node.name)
+    only = len(network.inputs) == 1 and len(others) == 1
+    return names + [f.name for f in others if f.time and f.name not in names and not only]
 
 
 def _value(value: model.Value) -> str:

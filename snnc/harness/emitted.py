@@ -78,6 +78,7 @@ class TrainableModule(ModelModule, Protocol):
     SEED: int
     SELECT: str | None
     SELECT_MAX: bool
+    TIMED: tuple[str, ...]
     Progress: Any
     TrainState: Any
 

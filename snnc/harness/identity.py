@@ -34,6 +34,7 @@ class Identity:
     emitted: str
     versions: dict[str, str]
     stretches: bool
+    kernel: str = "scan"
 
     def version_note(self, then: Identity) -> str:
         """Return words about versions that are not those of `then`, empty if they are the same."""
@@ -98,13 +99,15 @@ def _differences(then: Identity, now: Identity) -> Iterator[str]:
         yield f"the batch was {then.batch}, is {now.batch}"
     if then.seed != now.seed:
         yield f"the seed was {then.seed}, is {now.seed}"
+    if then.kernel != now.kernel:
+        yield f"the kernel was {then.kernel}, is {now.kernel}"
     if now.start is not None and then.start != now.start:
         yield f"the start was {f'`{then.start}`' if then.start else 'fresh weights'}, is `{now.start}`"
     for name in [*then.data, *(name for name in now.data if name not in then.data)]:
         old, new = then.data.get(name), now.data.get(name)
         if old != new:
             yield f"the data `{name}` {_data_change(old, new)}"
-    same_text = not changed and then.overrides == now.overrides and then.recipe == now.recipe
+    same_text = not changed and (then.overrides, then.recipe, then.kernel) == (now.overrides, now.recipe, now.kernel)
     if same_text and then.emitted != now.emitted:
         if then.versions.get("snnc") != now.versions.get("snnc"):
             yield f"snnc was {then.versions.get('snnc')}, is {now.versions.get('snnc')}, and compiles it otherwise"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from snnc.harness.run_folder import plain
+from snnc.plan import Kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class TrainOptions:
     epochs: int | None = None
     batch: int | None = None
     seed: int | None = None
+    kernel: Kernel = "scan"
     overrides: tuple[tuple[str, str], ...] = ()
     weights: Path | None = None
     start: Path | None = None

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from snnc.data.batches import iterate_batches
 from snnc.data.record import DataSet, Part
 from snnc.diagnostics import Code, fail
 from snnc.harness.datasets import load_parts, sample_count
@@ -69,8 +70,7 @@ def encode_sample(module: TrainableModule, data: DataSet, sample: int, seed: int
         )
     import jax
 
-    fields = {name: array[sample : sample + 1] for name, array in data.fields.items()}
-    batch = {**fields, "sample": np.array([sample], np.int32), "weight": np.ones(1, np.float32)}
+    batch = next(iterate_batches(data.fields, 1, np.array([sample]), module.TIMED))
     inputs = module.encode(batch, jax.random.key(seed), False)
     return dict(zip(module.INPUTS, inputs, strict=True))
 

@@ -32,6 +32,7 @@ from snnc.harness.records import EpochRecord, Reporter, RunPlan, TrainOptions, T
 from snnc.harness.room import check_room_to_train
 from snnc.harness.run_folder import RunFolder
 from snnc.harness.stopping import deferred_stop
+from snnc.lower.kernels import chosen_kernel
 from snnc.pipeline import Compiled
 from snnc.source import Span
 
@@ -149,6 +150,7 @@ def _identity(compiled: Compiled, parts: Mapping[str, Fields], options: TrainOpt
             "device": str(jax.devices()[0].device_kind),
         },
         stretches=_stretches(recipe.optimizer),
+        kernel=chosen_kernel(options.kernel),
     )
 
 
@@ -240,6 +242,7 @@ def _write_config(folder: RunFolder, plan: RunPlan, options: TrainOptions, ident
         "epochs": identity.epochs,
         "batch": identity.batch,
         "seed": identity.seed,
+        "kernel": identity.kernel,
         "start": identity.start,
         "samples": plan.samples,
         "parameters": plan.parameters,

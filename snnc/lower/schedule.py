@@ -21,7 +21,7 @@ def lower_network(network: model.Network, read: tuple[model.Signal, ...] = ()) -
     Raises:
         CompileError: from the solver.
     """
-    bodies = _bodies(network, {*read, *_read_inside(network)})
+    bodies = _bodies(network, {*read, *read_inside(network)})
     network = settle_initialisers(network, bodies)
     nodes = tuple(node for node in network.nodes if not isinstance(node, model.Input))
     order = _sorted(nodes)
@@ -65,7 +65,7 @@ def _folded(name: str) -> str:
     return name.lower().replace("_", "")
 
 
-def _read_inside(network: model.Network) -> set[model.Signal]:
+def read_inside(network: model.Network) -> set[model.Signal]:
     """Return the signals that edges and outputs of the network read."""
     nodes = [node for node in network.nodes if not isinstance(node, model.Input)]
     found = {signal for node in nodes for signal in sources_of(node)}
@@ -75,12 +75,7 @@ def _read_inside(network: model.Network) -> set[model.Signal]:
 def read_signals(exprs: tuple[Expr, ...]) -> tuple[model.Signal, ...]:
     """Return the signals of layers that tensor expressions read."""
     names = dict.fromkeys(v for e in exprs for v in variables(e) if v.startswith("signal:"))
-    signals = []
-    for name in names:
-        path = name.removeprefix("signal:")
-        layer, signal = path.removesuffix(".pre").rsplit(".", 1)
-        signals.append(model.Signal(layer, signal, path.endswith(".pre")))
-    return tuple(signals)
+    return tuple(model.signal_of(name) for name in names)
 
 
 def _same_code(a: Body, b: Body) -> bool:

@@ -18,7 +18,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """Turns [B, ...] into [T, B, ...], called `runtime(x, keys, steps=…, dt=…, **arguments)`.
+    """Turns [B, ...], or a signal [T, B, ...], into [T, B, ...], called `runtime(x, keys, steps=…, dt=…, **arguments)`.
 
     `keys` holds one JAX key per sample. `arguments` are the options that the runtime takes; the others went into
     `steps`. `value` is the NumPy meaning with the same call, None where draws decide.
@@ -30,7 +30,7 @@ class Encoder:
     random: bool
     kind: str  # of the result: spikes | real
     shape: Callable[[Shape, Options], Shape | str]  # of one step, or what is wrong with the field's
-    steps: Callable[[Options, float], int] | None  # of options and dt; None: the field has a time axis, [B, T, ...]
+    steps: Callable[[Options, float], int] | None  # of options and dt; None: the field has a time axis, [T, B, ...]
     held: bool  # the result has one step, which stands for all
     runtime: str
     value: Callable[..., Tensor] | None
@@ -42,7 +42,7 @@ class Encoder:
 class Transform:
     """Turns a field into a field, called `runtime(x, **options, **extras)`; `value` alike.
 
-    `extras` may ask for "lead": the number of axes before the features, 1 for [B, ...] and 2 for [B, T, ...].
+    `extras` may ask for "lead": the number of axes before the features, 1 for [B, ...] and 2 for [T, B, ...].
     """
 
     name: str
@@ -107,11 +107,11 @@ def _latency(
 
 
 def _delta(x: Tensor, keys: None, *, steps: int, dt: float, threshold: float) -> Tensor:
-    spikes = np.zeros_like(np.moveaxis(x, 1, 0))
-    level = x[:, 0].copy()
-    for n in range(x.shape[1]):
-        spikes[n] += x[:, n] - level >= threshold
-        spikes[n] -= level - x[:, n] >= threshold
+    spikes = np.zeros_like(x)
+    level = x[0].copy()
+    for n in range(len(x)):
+        spikes[n] += x[n] - level >= threshold
+        spikes[n] -= level - x[n] >= threshold
         level += threshold * spikes[n]
     return spikes
 

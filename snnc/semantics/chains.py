@@ -2,48 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from snnc import model
-from snnc.diagnostics import Code, Label, did_you_mean
-from snnc.semantics.elaboration import Elaboration, PendingLayer, PendingOp, find_neuron, report_unknown
-from snnc.semantics.operations.binding import bind, read_options
-from snnc.semantics.operations.elementwise import scale_dimension
+from snnc.diagnostics import Code, did_you_mean
+from snnc.semantics.elaboration import Elaboration, PendingLayer, find_neuron, is_block, report_unknown
 from snnc.semantics.operations.table import OPERATIONS
+from snnc.semantics.segments import Flow, Target, add_operations, segment_names
+from snnc.semantics.signals import find_signal, find_source
 from snnc.syntax import nodes
-from snnc.units import ONE, dimension_name, unit_quantity
+
+# Reads a block that is used by a name: what flows in gives what flows out, None after a finding.
+Expand = Callable[[Elaboration, nodes.Chain, nodes.Instance, str, Flow, bool], Flow | None]
 
 
-def read_chain(e: Elaboration, chain: nodes.Chain) -> None:
+def read_chain(e: Elaboration, chain: nodes.Chain, expand: Expand) -> None:
+    """Read one chain; `expand` reads the networks that it uses as blocks."""
     first, *rest = chain.nodes
     pending: list[nodes.Instance] = []
+    flow: Flow | None
     if isinstance(first, nodes.Instance) and find_neuron(e, first.func) is None:
-        sources = _head_sources(e, first)
+        flow = _head_sources(e, first)
         rest = [first, *rest]
     elif isinstance(first, nodes.Instance):
         if first.alias is None:
             return  # already reported: a layer inside a chain needs a name
-        sources = _only(find_source(e, nodes.Name((first.alias,), span=first.span)))
+        flow = _flow_of(e, nodes.Name((first.alias,), span=first.span))
     else:
-        sources = _only(find_source(e, first))
+        flow = _flow_of(e, first)
     for node in rest:
-        if not sources:
+        if flow is None:
             return
         if isinstance(node, nodes.Name):
-            sources = _only(_close(e, chain, sources, pending, node))
+            flow = _close(e, chain, flow, pending, node, expand, node is chain.nodes[-1])
             pending = []
         elif find_neuron(e, node.func) is not None and node.alias is None:
             return  # already reported: a layer inside a chain needs a name
         elif find_neuron(e, node.func) is not None:
-            sources = _only(_close(e, chain, sources, pending, nodes.Name((node.alias or "",), span=node.span)))
+            name = nodes.Name((node.alias or "",), span=node.span)
+            flow = _close(e, chain, flow, pending, name, expand, node is chain.nodes[-1])
             pending = []
-        elif node.func.text not in OPERATIONS:
+        elif node.func.text not in OPERATIONS and not is_block(e, node.func):
             report_unknown(e, node.func, "operation")
             return
         else:
             pending.append(node)
             if node.alias is not None:
                 e.add(node.alias, node.span)
-                names = _segment_names(e, sources[0].node, node.alias, pending[:-1])
-                sources = (_add_ops(e, chain, sources, [*names, node.alias], pending, None),)
+                names = segment_names(e, flow.stem, node.alias, pending[:-1])
+                flow = _follow(e, chain, flow, [*names, node.alias], pending, None, expand)
+                if flow is None:
+                    e.broken.append(e.full(node.alias))
                 pending = []
     if pending:
         last = pending[-1]
@@ -53,97 +62,123 @@ def read_chain(e: Elaboration, chain: nodes.Chain) -> None:
         )  # fmt: skip
 
 
-def _only(signal: model.Signal | None) -> tuple[model.Signal, ...]:
-    return () if signal is None else (signal,)
+def _flow_of(e: Elaboration, name: nodes.Name) -> Flow | None:
+    signal = find_source(e, name)
+    if signal is None:
+        return None
+    if name.text in e.aliases:
+        return Flow((signal,), name.text)
+    return Flow((signal,), e.local(signal.node))
 
 
-def _head_sources(e: Elaboration, head: nodes.Instance) -> tuple[model.Signal, ...]:
-    """Return the sources of an operation that begins a chain: its arguments without a name; none after a finding."""
+def _head_sources(e: Elaboration, head: nodes.Instance) -> Flow | None:
+    """Return what flows into an operation or block that begins a chain: its arguments without a name."""
     spec = OPERATIONS.get(head.func.text)
-    if spec is None:
+    if spec is None and not is_block(e, head.func):
         report_unknown(e, head.func, "operation")
-        return ()
-    if spec.most == 1:
-        e.findings.add(
-            Code.NO_SIGNAL, head.span, f"nothing flows into `{spec.name}`, which begins this chain",
-            help=f"put its source before it: `x -> {spec.name}(…) -> …`",
-        )  # fmt: skip
-        return ()
+        return None
     given = [arg for arg in head.args if arg.name is None]
-    sources = []
+    if head.func.text == "repeat" or (spec is not None and spec.most == 1) or not given:
+        e.findings.add(
+            Code.NO_SIGNAL, head.span, f"nothing flows into `{head.func.text}`, which begins this chain",
+            help=f"put its source before it: `x -> {head.func.text}(…) -> …`",
+        )  # fmt: skip
+        return None
+    flows = []
     for arg in given:
         if not isinstance(arg.value, nodes.Name):
             e.findings.add(
-                Code.WRONG_KIND, arg.span, f"a source of `{spec.name}` is the name of a layer, an input or an operation",
+                Code.WRONG_KIND, arg.span, f"a source of `{head.func.text}` is the name of a layer, an input or an operation",
                 help="name what flows into it, as in `h.spike`, or give the operation before it a name with `as`",
             )  # fmt: skip
-            return ()
-        sources.append(find_source(e, arg.value))
-    if not spec.least <= len(given) <= spec.most:
+            return None
+        flows.append(_flow_of(e, arg.value))
+    if spec is not None and not spec.least <= len(given) <= spec.most:
         count = f"{spec.least}" if spec.least == spec.most else f"{spec.least} or more"
         e.findings.add(
             Code.MISSING_ARGUMENT, head.span, f"`{spec.name}` joins {count} sources, found {len(given)}",
             help=f"name them in its brackets: `{spec.name}(a, b) -> …`",
         )  # fmt: skip
-        return ()
-    found = tuple(source for source in sources if source is not None)
-    return found if len(found) == len(sources) else ()
+        return None
+    found = [flow for flow in flows if flow is not None]
+    return Flow(tuple(f.signals[0] for f in found), found[0].stem) if len(found) == len(flows) else None
 
 
-def _segment_names(e: Elaboration, source: str, target: str, instances: list[nodes.Instance]) -> list[str]:
-    """Name the operations between two named nodes `SOURCE_TARGET.OP`, a second of a kind `OP2`."""
-    names: list[str] = []
-    for instance in instances:
-        stem = f"{source.replace('.', '_')}_{target}.{instance.func.text}"
-        name, k = stem, 2
-        while name in e.ops or name in names:
-            name, k = f"{stem}{k}", k + 1
-        names.append(name)
-    return names
+def _follow(
+    e: Elaboration,
+    chain: nodes.Chain,
+    flow: Flow,
+    names: list[str],
+    instances: list[nodes.Instance],
+    target: Target | None,
+    expand: Expand,
+) -> Flow | None:
+    """Add the operations and blocks of a segment, in order."""
+    named: list[tuple[str, nodes.Instance]] = []
+    for name, instance in zip(names, instances, strict=True):
+        if not is_block(e, instance.func):
+            named.append((name, instance))
+            continue
+        flow = add_operations(e, chain, flow, named, None)
+        named = []
+        after = expand(e, chain, instance, name, flow, instance is chain.nodes[0])
+        if after is None:
+            return None
+        flow = after
+    return add_operations(e, chain, flow, named, target)
 
 
 def _close(
     e: Elaboration,
     chain: nodes.Chain,
-    sources: tuple[model.Signal, ...],
+    flow: Flow,
     pending: list[nodes.Instance],
     target: nodes.Name,
-) -> model.Signal | None:
+    expand: Expand,
+    last: bool,
+) -> Flow | None:
     """End a segment of operations in the layer (or port) that `target` names."""
-    layer = e.layers.get(target.parts[0])
-    if layer is None and target.parts[0] in e.broken:
+    layer, rest = e.layer(target.parts)
+    if layer is None and e.is_broken(target.parts[0]):
         return None
     if layer is None:
-        if target.parts[0] in e.inputs or target.parts[0] in e.ops:
+        if find_signal(e, target.parts) is not None:
             e.findings.add(
                 Code.WRONG_KIND, target.span, f"nothing can flow into `{target.text}`",
                 help="a chain ends in a layer or in a port of a layer",
             )  # fmt: skip
         else:
+            known = [e.local(name) for name in e.layers if name.startswith(e.prefix)]
             e.findings.add(
                 Code.UNKNOWN_NAME, target.span, f"unknown layer `{target.text}`",
-                help=did_you_mean(target.text, e.layers) or "declare it: `layer h = LIF[n]()`",
+                help=did_you_mean(target.text, known) or "declare it: `layer h = LIF[n]()`",
                 cause=f"{target.parts[0]} {e.scope.where}",
             )  # fmt: skip
         return None
-    port = _port(e, layer, target)
+    name = e.local(layer.name)
+    port = _port(e, layer, name, rest, target)
     if port is None:
         return None
-    names = _segment_names(e, sources[0].node, layer.name, pending)
-    end = _add_ops(e, chain, sources, names, pending, (target, port))
-    layer.edges.setdefault(port.name, []).append(end)
-    return find_source(e, nodes.Name((layer.name,), span=target.span), quiet=True)
+    names = segment_names(e, flow.stem, name, pending)
+    asked = Target(target.span, f"`{port.name}` of `{name}`", port.dimension, port.span)
+    end = _follow(e, chain, flow, names, pending, asked, expand)
+    if end is None:
+        return None
+    layer.edges.setdefault(port.name, []).append(end.signals[0])
+    return None if last else _flow_of(e, nodes.Name(tuple(name.split(".")), span=target.span))
 
 
-def _port(e: Elaboration, layer: PendingLayer, target: nodes.Name) -> model.Port | None:
+def _port(
+    e: Elaboration, layer: PendingLayer, name: str, rest: tuple[str, ...], target: nodes.Name
+) -> model.Port | None:
     ports = layer.neuron.ports
-    if len(target.parts) > 1:
+    if rest:
         for port in ports:
-            if target.parts[1:] == (port.name,):
+            if rest == (port.name,):
                 return port
         e.findings.add(
-            Code.UNKNOWN_NAME, target.span, f"`{layer.name}` ({layer.neuron.name}) has no port `{target.text.split('.', 1)[1]}`",
-            help=did_you_mean(target.parts[1], [p.name for p in ports]) or "it takes no input",
+            Code.UNKNOWN_NAME, target.span, f"`{name}` ({layer.neuron.name}) has no port `{'.'.join(rest)}`",
+            help=did_you_mean(rest[0], [p.name for p in ports]) or "it takes no input",
         )  # fmt: skip
         return None
     needed = [port for port in ports if port.default is None]
@@ -151,135 +186,15 @@ def _port(e: Elaboration, layer: PendingLayer, target: nodes.Name) -> model.Port
         return needed[0]
     if not needed and len(ports) == 1:
         return ports[0]
-    listed = ", ".join(f"`{layer.name}.{port.name}`" for port in ports)
+    listed = ", ".join(f"`{name}.{port.name}`" for port in ports)
     if not ports:
-        message = f"`{layer.neuron.name}` has no port, so that nothing can flow into `{layer.name}`"
+        message = f"`{layer.neuron.name}` has no port, so that nothing can flow into `{name}`"
     elif needed:
-        message = (
-            f"`{layer.name}` alone does not say which of the {len(needed)} ports of `{layer.neuron.name}` is meant"
-        )
+        message = f"`{name}` alone does not say which of the {len(needed)} ports of `{layer.neuron.name}` is meant"
     else:
-        message = f"`{layer.name}` alone does not say which of the {len(ports)} ports of `{layer.neuron.name}` is meant"
+        message = f"`{name}` alone does not say which of the {len(ports)} ports of `{layer.neuron.name}` is meant"
     e.findings.add(
         Code.AMBIGUOUS_PORT, target.span, message,
         help=f"name the port: {listed}" if ports else "a neuron receives through `event x` or `input I`",
     )  # fmt: skip
     return None
-
-
-def find_source(e: Elaboration, name: nodes.Name, *, quiet: bool = False) -> model.Signal | None:
-    """Return the signal that a name in a chain or an expression stands for."""
-    signal = find_signal(e, name.parts)
-    if isinstance(signal, model.Signal):
-        return signal
-    if not quiet and name.parts[0] not in e.broken:
-        known = [*e.inputs, *e.layers, *(op for op in e.ops if "." not in op)]
-        neuron = e.layers[name.parts[0]].neuron if name.parts[0] in e.layers else None
-        signals: tuple[str, ...] = () if neuron is None else neuron.signals
-        if neuron is not None and len(name.parts) == 1 and neuron.states:
-            signals = tuple(state.name for state in neuron.states)
-        listed = " or ".join(f"`{name.parts[0]}.{signal}`" for signal in signals)
-        e.findings.add(
-            Code.UNKNOWN_NAME if signal is None else Code.NO_SIGNAL,
-            name.span,
-            f"unknown node `{name.text}`" if signal is None else signal,
-            help=(did_you_mean(name.text, known) or "declare it: `input x : real[n]` or `layer h = LIF[n]()`")
-            if signal is None
-            else f"write {listed}",
-            cause=f"{name.parts[0]} {e.scope.where}" if signal is None else "",
-        )
-    return None
-
-
-def find_signal(e: Elaboration, parts: tuple[str, ...]) -> model.Signal | str | None:
-    """Return the signal of a dotted name; None if there is no such node, a message if the node has no such signal."""
-    joined = ".".join(parts)
-    if joined in e.ops or joined in e.inputs:
-        return model.Signal(joined)
-    layer = e.layers.get(parts[0])
-    if layer is None:
-        return None
-    neuron = layer.neuron
-    if len(parts) == 1:
-        if neuron.spikes:
-            return model.Signal(layer.name, "spike")
-        if len(neuron.states) == 1:
-            return model.Signal(layer.name, neuron.states[0].name)
-        states = (
-            "no state"
-            if not neuron.states
-            else f"{len(neuron.states)} states: its name alone does not say which is meant"
-        )
-        return f"`{layer.name}` ({neuron.name}) does not spike and has {states}"
-    if parts[1] not in neuron.signals or len(parts) > 3 or (len(parts) == 3 and parts[2] != "pre"):
-        return f"`{layer.name}` ({neuron.name}) has no signal `{joined.split('.', 1)[1]}`"
-    return model.Signal(layer.name, parts[1], len(parts) == 3)
-
-
-def _add_ops(
-    e: Elaboration,
-    chain: nodes.Chain,
-    sources: tuple[model.Signal, ...],
-    names: list[str],
-    instances: list[nodes.Instance],
-    target: tuple[nodes.Name, model.Port] | None,
-) -> model.Signal:
-    """Add the operations of a segment, with the units of their weights; return the signal at its end."""
-    ops: list[PendingOp] = []
-    text = " ".join(chain.span.text.split())
-    signals = sources
-    for name, instance in zip(names, instances, strict=True):
-        spec = OPERATIONS[instance.func.text]
-        if len(signals) < spec.least:
-            e.findings.add(
-                Code.MISSING_ARGUMENT, instance.span,
-                f"`{spec.name}` joins {spec.least} or more sources, and one flows into it here",
-                help=f"let it begin a chain and name them: `{spec.name}(a, b) -> …`",
-            )  # fmt: skip
-        bound = bind(instance, spec, e.scope, head=len(signals) > 1)
-        ops.append(PendingOp(name, spec, instance, bound, read_options(spec, bound, e.scope), signals, text))
-        signals = (model.Signal(name),)
-    _set_dimensions(e, sources, ops, target)
-    for op in ops:
-        e.ops[op.name] = op
-        e.places.setdefault(op.name, op.instance.span)
-        if op.name not in e.order:
-            e.order.append(op.name)
-    return signals[0]
-
-
-def _set_dimensions(
-    e: Elaboration,
-    sources: tuple[model.Signal, ...],
-    ops: list[PendingOp],
-    target: tuple[nodes.Name, model.Port] | None,
-) -> None:
-    """Carry units along a segment; its last product takes the unit that the port asks for."""
-    dimension = e.dimension_of(sources[0])
-    for other in sources[1:]:
-        if e.dimension_of(other) != dimension and ops:
-            e.findings.add(
-                Code.UNIT_MISMATCH, ops[0].instance.span, f"`{ops[0].spec.name}` joins {dimension_name(dimension)} and "
-                f"{dimension_name(e.dimension_of(other))}", help="its sources need one unit: put a `scale(…)` before one of them",
-            )  # fmt: skip
-            return
-    last = max((i for i, op in enumerate(ops) if op.spec.carries_unit), default=None)
-    factors = [scale_dimension(op.bound, e.scope) if op.spec.name == "scale" else ONE for op in ops]
-    for i, op in enumerate(ops):
-        if i == last and target is not None:
-            after = ONE
-            for factor in factors[i:]:
-                after = after * factor
-            op.weight = target[1].dimension / after / dimension
-        dimension = dimension * factors[i] * op.weight
-        op.dimension = dimension
-    if target is not None and dimension != target[1].dimension:
-        name, port = target
-        e.findings.add(
-            Code.UNIT_MISMATCH, name.span,
-            f"`{port.name}` of `{name.parts[0]}` is {dimension_name(port.dimension)}, but {dimension_name(dimension)} arrives",
-            note=dimension_name(port.dimension),
-            help=f"multiply on the way: `-> scale({unit_quantity(port.dimension / dimension)}) ->`, "
-            "or let a `dense()` carry the unit",
-            labels=(Label(port.span, "the port"),),
-        )  # fmt: skip

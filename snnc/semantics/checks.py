@@ -12,6 +12,7 @@ from snnc.lower.schedule import lower_network
 from snnc.plan import Body
 from snnc.semantics.constants import constant
 from snnc.semantics.data_sets import resolve_data
+from snnc.semantics.elaboration import stands_alone
 from snnc.semantics.expressions import resolve
 from snnc.semantics.footprint import refuse_giants
 from snnc.semantics.lints import check_maxima, check_silence, trained_by
@@ -73,7 +74,10 @@ def _check_item(
             _check_unused(neuron, body, findings)
         case nodes.Network():
             networks[name] = None
-            networks[name] = _check_network(item, module, findings)
+            if stands_alone(item) or any(
+                isinstance(i, nodes.Train) and i.network.text == name for i in module.own.values()
+            ):
+                networks[name] = _check_network(item, module, findings)
         case nodes.Train():
             _check_train(item, module, findings, networks)
         case nodes.Data():

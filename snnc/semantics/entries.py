@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from snnc.diagnostics import Code, did_you_mean, fail
+from snnc.semantics.elaboration import stands_alone
 from snnc.semantics.modules import Module
 from snnc.source import Span
 from snnc.syntax import nodes
@@ -45,8 +46,9 @@ def choose_entry(module: Module, name: str | None) -> Entry:
             Code.AMBIGUOUS_ENTRY, whole, f"this file has several recipes: {listed}",
             help=f"name one after the file, as in `{module.source.path} {recipes[0]}`",
         )  # fmt: skip
-    if len(networks) == 1:
-        return Entry(networks[0], None)
+    whole_ones = [n for n in networks if _stands_alone(module, n)]
+    if len(networks) == 1 or len(whole_ones) == 1:
+        return Entry((whole_ones or list(networks))[0], None)
     if not networks:
         raise fail(
             Code.NO_TRAIN, whole, "this file has no network to compile",
@@ -57,6 +59,11 @@ def choose_entry(module: Module, name: str | None) -> Entry:
         Code.AMBIGUOUS_ENTRY, whole, f"this file has several networks: {listed}",
         help=f"name one after the file, as in `{module.source.path} {networks[0]}`",
     )  # fmt: skip
+
+
+def _stands_alone(module: Module, name: str) -> bool:
+    item = module.own[name]
+    return isinstance(item, nodes.Network) and stands_alone(item)
 
 
 def _of_recipe(module: Module, name: str) -> Entry:

@@ -48,7 +48,8 @@ def check_maxima(plan: StepPlan, recipe: model.Recipe, findings: Findings) -> No
         read = node.args[0]
         if not isinstance(read, Var) or not read.name.startswith("signal:"):
             continue
-        name, signal = read.name.removeprefix("signal:").removesuffix(".pre").rsplit(".", 1)
+        found = model.signal_of(read.name)
+        name, signal = found.node, found.name
         if name in layers and _rests(layers[name], plan, signal):
             findings.add(
                 Code.RESTING_MAXIMUM, node.span,

@@ -10,6 +10,7 @@ from snnc.diagnostics import Code, Findings, Label, did_you_mean, fail
 from snnc.expr import Num, Var
 from snnc.limits import MAX_PARTS, MAX_UNITS
 from snnc.ops.operation import Shape
+from snnc.semantics.blocks import expand_block
 from snnc.semantics.chains import read_chain
 from snnc.semantics.constants import constant
 from snnc.semantics.elaboration import Elaboration, PendingLayer, PendingOp, find_neuron, report_unknown
@@ -19,6 +20,7 @@ from snnc.semantics.neurons import resolve_neuron
 from snnc.semantics.operations.binding import whole
 from snnc.semantics.operations.spec import Build
 from snnc.semantics.scope import Scope, Typed
+from snnc.semantics.segments import Flow
 from snnc.semantics.shapes import infer_shapes
 from snnc.semantics.tensors import resolve_outputs
 from snnc.semantics.topology import check_cycles, check_ports
@@ -41,28 +43,12 @@ def elaborate(item: nodes.Network, home: Module, findings: Findings) -> model.Ne
             Code.TOO_BIG, name_span(item), f"`{item.name}` has {parts} layers and operations, and at most {MAX_PARTS} are taken",
             help="a layer holds many neurons: `LIF[1000]()`",
         )  # fmt: skip
-    e = Elaboration(item, home, findings, Scope({}, home, findings, f"in network `{item.name}`"))
+    e = Elaboration(item, home, findings, Scope({}, home, findings, f"in network `{item.name}`"), inside=(item,))
     _read_formals(e)
-    _read_settings(e)
     for part in item.body:
         if isinstance(part, nodes.Port):
             _read_input(e, part)
-    for part in item.body:
-        if isinstance(part, nodes.Layer):
-            _read_layer(e, part.name, part.instance, part.doc, name_span(part))
-        elif isinstance(part, nodes.Chain):
-            for node in part.nodes:
-                if isinstance(node, nodes.Instance) and find_neuron(e, node.func) is not None:
-                    if node.alias is None:
-                        findings.add(
-                            Code.MISSING_ARGUMENT, node.span, "a layer inside a chain needs a name",
-                            help=f"write `{node.func.text}(…) as NAME`",
-                        )  # fmt: skip
-                    else:
-                        _read_layer(e, node.alias, node, part.doc, node.span)
-    for part in item.body:
-        if isinstance(part, nodes.Chain):
-            read_chain(e, part)
+    _read_body(e)
     findings.stop_on_errors()
     if e.layers and e.dt is None:
         findings.add(
@@ -78,12 +64,39 @@ def elaborate(item: nodes.Network, home: Module, findings: Findings) -> model.Ne
     return network
 
 
+def _read_body(e: Elaboration) -> None:
+    """Read the settings, layers and chains of a network, or of a block in it."""
+    _read_settings(e)
+    for part in e.item.body:
+        if isinstance(part, nodes.Layer):
+            _read_layer(e, part.name, part.instance, part.doc, name_span(part))
+        elif isinstance(part, nodes.Chain):
+            for node in part.nodes:
+                if isinstance(node, nodes.Instance) and find_neuron(e, node.func) is not None:
+                    if node.alias is None:
+                        e.findings.add(
+                            Code.MISSING_ARGUMENT, node.span, "a layer inside a chain needs a name",
+                            help=f"write `{node.func.text}(…) as NAME`",
+                        )  # fmt: skip
+                    else:
+                        _read_layer(e, node.alias, node, part.doc, node.span)
+    for part in e.item.body:
+        if isinstance(part, nodes.Chain):
+            read_chain(e, part, _expand)
+
+
+def _expand(
+    e: Elaboration, chain: nodes.Chain, instance: nodes.Instance, name: str, flow: Flow, head: bool
+) -> Flow | None:
+    return expand_block(e, instance, name, flow, head, _read_body)
+
+
 def _read_formals(e: Elaboration) -> None:
     names: dict[str, Typed] = {}
     for formal in e.item.formals:
         if formal.default is None:
             e.findings.add(
-                Code.NOT_YET, formal.span, f"not supported yet: `{formal.name}` has no default, so that `{e.item.name}` can "
+                Code.MISSING_ARGUMENT, formal.span, f"`{formal.name}` has no default, so that `{e.item.name}` can "
                 "only be used as a block of another network", help=f"give it a default: `{formal.name} = …`",
             )  # fmt: skip
             names[formal.name] = Typed(Num(1.0), None)
@@ -115,6 +128,11 @@ def _read_settings(e: Elaboration) -> None:
                     e.findings.add(
                         Code.BAD_VALUE, part.value.span, "`dt` is a fixed time above 0", help="write `dt = 1 ms`"
                     )
+                elif e.prefix and value != e.dt:
+                    e.findings.add(
+                        Code.BAD_VALUE, part.span, f"a block has the time step of the network around it, {e.dt or 1:g} ms",
+                        help="take this line out, or make both alike",
+                    )  # fmt: skip
                 else:
                     e.dt = value
             case "events":
@@ -170,7 +188,7 @@ def _read_input(e: Elaboration, part: nodes.Port) -> None:
         return
     if type_.shape is None:
         e.findings.add(
-            Code.NOT_YET, part.span, f"not supported yet: `{part.name}` has no shape, so that this network is a block",
+            Code.UNKNOWN_SHAPE, part.span, f"`{part.name}` has no shape, so that `{e.item.name}` can only be used as a block",
             help=f"write `input {part.name} : {type_.name}[n]`",
         )  # fmt: skip
         return
@@ -182,7 +200,8 @@ def _read_input(e: Elaboration, part: nodes.Port) -> None:
 
 def _read_layer(e: Elaboration, name: str, instance: nodes.Instance, doc: str, span: Span) -> None:
     e.add(name, span)
-    if name in ("n", "key") or name.endswith("_fold"):
+    full = e.full(name)
+    if not e.prefix and (name in ("n", "key") or name.endswith("_fold")):
         e.findings.add(
             Code.RESERVED_NAME, span, f"`{name}` is what the emitted file calls a part of its own state",
             help="give the layer another name",
@@ -190,14 +209,14 @@ def _read_layer(e: Elaboration, name: str, instance: nodes.Instance, doc: str, s
     found = find_neuron(e, instance.func)
     if found is None:
         report_unknown(e, instance.func, "neuron")
-        e.broken.append(name)
+        e.broken.append(full)
         return
     item, home = found
     neuron = resolve_neuron(item, home, instance.args, e.scope, e.dt, e.findings, span)
     shape = None
     if instance.shape is not None:
         shape = _sizes(instance.shape, e, f"layer `{name}`") or (1,)
-    e.layers[name] = PendingLayer(name, neuron, shape, doc, span)
+    e.layers[full] = PendingLayer(full, neuron, shape, doc, span, e.scope)
 
 
 def _finish(e: Elaboration) -> model.Network:
@@ -207,7 +226,7 @@ def _finish(e: Elaboration) -> model.Network:
             found.append(e.inputs[name])
         elif name in e.layers:
             layer = e.layers[name]
-            check_ports(e, layer)
+            check_ports(layer)
             assert layer.shape is not None
             ports = tuple((port, tuple(signals)) for port, signals in layer.edges.items())
             found.append(model.Layer(name, layer.neuron, layer.shape, ports, layer.doc, layer.span))
@@ -216,7 +235,8 @@ def _finish(e: Elaboration) -> model.Network:
             if node is not None:
                 found.append(node)
     e.findings.stop_on_errors()
-    network = model.Network(e.item.name, e.item.doc, e.dt or 1.0, tuple(found), (), name_span(e.item))
+    uses = tuple(e.uses)
+    network = model.Network(e.item.name, e.item.doc, e.dt or 1.0, tuple(found), (), name_span(e.item), uses)
     check_cycles(e, network)
     return network
 
@@ -236,7 +256,7 @@ def _finish_op(e: Elaboration, op: PendingOp) -> model.OpNode | None:
             op.weight,
             op.dimension,
             e.dt or 1.0,
-            e.scope,
+            op.scope,
         )
     )
     if built is None:

@@ -8,11 +8,11 @@ from snnc.semantics.circles import draw_circle
 from snnc.semantics.elaboration import Elaboration, PendingLayer
 
 
-def check_ports(e: Elaboration, layer: PendingLayer) -> None:
+def check_ports(layer: PendingLayer) -> None:
     """Every `input` port without default needs an edge; of the `event` ports at least one port of the layer is fed."""
     for port in layer.neuron.ports:
         if port.default is None and port.name not in layer.edges and (port.kind == "input" or not layer.edges):
-            e.findings.add(
+            layer.scope.findings.add(
                 Code.UNCONNECTED_PORT, layer.span, f"nothing arrives at port `{port.name}` of layer `{layer.name}`",
                 help=f"add an edge: `… -> {layer.name}.{port.name}`",
                 labels=(Label(port.span, "the port"),),

@@ -89,7 +89,11 @@ def compiled_step(path):
     compiled = pipeline.compile_entry(program, pipeline.choose(program, None))
     module, recipe = load_module(compiled.text), compiled.recipe
     state = module.init_train_state(0, 10)
-    fields = {f.name: np.zeros((recipe.batch, *f.shape), np.float32) for f in recipe.data.fields}
+    shapes = {
+        f.name: (f.shape[0], recipe.batch, *f.shape[1:]) if f.time else (recipe.batch, *f.shape)
+        for f in recipe.data.fields
+    }
+    fields = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
     others = [name for name in fields if name != "label"]
     node = compiled.network.inputs[0].name
     fields = {node: fields.get(node, fields[others[0]])} | {"label": np.zeros(recipe.batch, np.int32)}

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snnc.data.batches import iterate_batches
+from snnc.data.batches import iterate_batches, time_first
 
 FIELDS = {"x": np.arange(14.0).reshape(7, 2), "label": np.arange(7)}
 
@@ -35,9 +35,18 @@ def test_no_samples_give_no_batches():
     assert list(iterate_batches(FIELDS, 4, np.array([], int))) == []
 
 
-def test_the_text_of_the_function_stands_alone():
+def test_sequences_come_time_first():
+    x = np.arange(42.0).reshape(7, 3, 2)
+    *_, last = iterate_batches({"x": x, "label": np.arange(7)}, 4, np.array([6, 5, 4, 3, 2, 1, 0]), ("x",))
+
+    np.testing.assert_array_equal(np.moveaxis(x[[2, 1, 0, 2]], 1, 0), last["x"])
+    np.testing.assert_array_equal([2, 1, 0, 2], last["label"])
+
+
+def test_the_texts_of_the_functions_stand_alone():
     namespace = {"np": np, "Iterator": Iterator, "Mapping": Mapping}
     exec(inspect.getsource(iterate_batches), namespace)
+    exec(inspect.getsource(time_first), namespace)
 
-    (batch,) = namespace["iterate_batches"](FIELDS, 7, np.arange(7))
-    np.testing.assert_array_equal(FIELDS["x"], batch["x"])
+    (batch,) = namespace["iterate_batches"](FIELDS, 7, np.arange(7), ("x",))
+    np.testing.assert_array_equal(FIELDS["x"].T, batch["x"])

@@ -1,4 +1,4 @@
-"""Encoders: a field [B, ...] becomes a sequence [T, B, ...]; transforms keep a field.
+"""Encoders: a field [B, ...] or [T, B, ...] becomes a sequence; transforms keep a field.
 
 Every encoder is called with `keys`, one for each sample; only random ones draw.
 Step n ends at (n + 1) dt; times are in ms.
@@ -60,19 +60,18 @@ def encode_latency(
 def encode_delta(
     x: Array, keys: Array, *, steps: int, dt: float, threshold: float
 ) -> Array:
-    """Return +1 or -1 where x has moved by `threshold`: [B, T, ...] -> [T, B, ...].
+    """Return +1 or -1 where x [T, B, ...] has moved by `threshold`: same shape.
 
     The level starts at the first value and follows each spike by `threshold`, in the
     unit of x; a channel spikes at most once a step.
     """
-    signal = jnp.moveaxis(x, 1, 0)
 
     def advance(level: Array, now: Array) -> tuple[Array, Array]:
         change = now - level
         spike = jnp.where(jnp.abs(change) >= threshold, jnp.sign(change), 0.0)
         return level + threshold * spike, spike
 
-    return lax.scan(advance, signal[0], signal)[1]
+    return lax.scan(advance, x[0], x)[1]
 
 
 def scale_field(x: Array, *, factor: float) -> Array:

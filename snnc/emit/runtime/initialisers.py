@@ -26,8 +26,8 @@ def uniform_weights(
 def normal_weights(
     key: Array, shape: tuple[int, ...], *, mean: float, std: float
 ) -> Array:
-    """Return draws of N(mean, std^2)."""
-    return mean + std * jax.random.normal(key, shape)
+    """Return draws of N(mean, std^2), the same inside and outside of jit."""
+    return mean + std * jax.lax.optimization_barrier(jax.random.normal(key, shape))
 
 
 def constant_weights(key: Array, shape: tuple[int, ...], *, value: float) -> Array:

@@ -63,7 +63,8 @@ def fused_loop(
         length,
         partial(fused_scan, steps=steps, interpret=interpret),
     )
-    return jax.tree.map(whole, (end, signals))
+    result: tuple[Any, Any] = jax.tree.map(whole, (end, signals))
+    return result
 
 
 def element_loop(
@@ -259,15 +260,13 @@ def scan_kernel(
         end = lax.fori_loop(0, steps, body, jax.tree.map(load, carry_at))
         jax.tree.map(store, end_at, end)
 
-    def first(fixed: Any, carry: Any, rows: Any) -> Any:
-        return one(fixed, jnp.zeros((), int), carry, jax.tree.map(lambda a: a[0], rows))
+    def results(fixed: Any, carry: Any, rows: Any) -> Any:
+        row = jax.tree.map(lambda a: a[0], rows)
+        end, out = one(fixed, jnp.zeros((), int), carry, row)
+        return end, jax.tree.map(lambda a: jnp.broadcast_to(a, (steps, size)), out)
 
-    end, out = jax.eval_shape(first, fixed, carry, rows)
-    shapes = (
-        end,
-        jax.tree.map(lambda a: jax.ShapeDtypeStruct((steps, size), a.dtype), out),
-    )
     given = (fixed, carry, rows)
+    shapes = jax.eval_shape(results, *given)
     call = pl.pallas_call(
         kernel,
         out_shape=shapes,

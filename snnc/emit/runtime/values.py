@@ -44,8 +44,8 @@ def dropout_mask(
 
 
 def draw_normal(key: Array, shape: tuple[int, ...], mean: Value, std: Value) -> Array:
-    """Normal draws."""
-    return mean + std * jax.random.normal(key, shape)
+    """Normal draws, the same inside and outside of jit."""
+    return mean + std * jax.lax.optimization_barrier(jax.random.normal(key, shape))
 
 
 def draw_uniform(key: Array, shape: tuple[int, ...], low: Value, high: Value) -> Array:
@@ -57,7 +57,8 @@ def draw_lognormal(
     key: Array, shape: tuple[int, ...], median: Value, sigma: Value
 ) -> Array:
     """Lognormal draws by their median and the deviation of the logarithm."""
-    return median * jnp.exp(sigma * jax.random.normal(key, shape))
+    draws = jax.lax.optimization_barrier(jax.random.normal(key, shape))
+    return median * jnp.exp(sigma * draws)
 
 
 def clamp_inside(x: Array, low: float, high: float) -> Array:
