@@ -6,6 +6,8 @@ a bare scan, forward with the weights and backward with their transpose; its wei
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,7 +16,7 @@ import numpy as np
 from jax import Array, lax
 
 from benchmarks.programs import Program, temp_bytes
-from benchmarks.workloads import Drawn, Workload
+from benchmarks.workloads import KERNEL, Drawn, Workload
 
 
 def floor(workload: Workload, drawn: Drawn) -> Program:
@@ -26,6 +28,8 @@ def floor(workload: Workload, drawn: Drawn) -> Program:
     def array(*shape: int) -> Array:
         return jnp.asarray(rng.standard_normal(shape), jnp.float32)
 
+    if workload.channels is not None:
+        return _of_convolutions(workload, steps * batch, array)
     given = {
         "x": jnp.asarray(drawn.x).reshape(-1, n_in),
         "w_in": array(n_in, n_hidden),
@@ -52,6 +56,45 @@ def floor(workload: Workload, drawn: Drawn) -> Program:
             found["d_w_rec"] = a["spikes"].T @ a["d_hidden"]
         return None, {**found, "loss": jnp.zeros(())}
 
+    return _program(products, given)
+
+
+def _of_convolutions(workload: Workload, images: int, array: Callable[..., Array]) -> Program:
+    """The products of the convolutions alone, their windows given as columns; none of the first image."""
+    assert workload.channels is not None
+    first, second = workload.channels
+    _, n_hidden, n_out = workload.sizes
+    side = math.isqrt(workload.sizes[0])
+    places = ((side - KERNEL + 1) ** 2, ((side - KERNEL + 1) // 2 - KERNEL + 1) ** 2)
+    given = {
+        "windows1": array(KERNEL**2, images * places[0]),
+        "windows2": array(KERNEL**2 * first, images * places[1]),
+        "w1": array(KERNEL**2, first),
+        "w2": array(KERNEL**2 * first, second),
+        "w_out": array(n_hidden, n_out),
+        "d1": array(first, images * places[0]),
+        "d2": array(second, images * places[1]),
+        "spikes": array(images, n_hidden),
+        "d_out": array(images, n_out),
+    }
+
+    def products(_: Any, a: dict[str, Array]) -> Any:
+        found = {
+            "c1": a["w1"].T @ a["windows1"],
+            "c2": a["w2"].T @ a["windows2"],
+            "out": a["spikes"] @ a["w_out"],
+            "d_spikes": a["d_out"] @ a["w_out"].T,
+            "d_w_out": a["spikes"].T @ a["d_out"],
+            "d_windows2": a["w2"] @ a["d2"],
+            "d_w2": a["windows2"] @ a["d2"].T,
+            "d_w1": a["windows1"] @ a["d1"].T,
+        }
+        return None, {**found, "loss": jnp.zeros(())}
+
+    return _program(products, given)
+
+
+def _program(products: Callable[..., Any], given: dict[str, Array]) -> Program:
     compiled = jax.jit(products).lower(None, given).compile()
     return Program("floor", compiled, None, (given,), None, temp_bytes(compiled))
 

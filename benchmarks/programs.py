@@ -2,7 +2,8 @@
 
 `naive` scans the emitted `step` and lets JAX differentiate it, as one writes it by hand on the first day. `hoisted` is
 the emitted `run` with every time loop differentiated by JAX, `adjoint` the emitted `run`, both on a batch that lies time
-first. `train_step` is the emitted function as it is: with metrics and norms of gradients.
+first. `train_step` is the emitted function as it is: with metrics and norms of gradients. `events` is the same with the
+input as event lists, whatever their length.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from benchmarks.workloads import Drawn
 from snnc import pipeline
 from snnc.emit.runtime import loops
 from snnc.harness.load_module import load_module
+from snnc.plan import Kernel
 
 Loss = Callable[[Any, Any, Any], Any]  # params, x [T, B, n], label [B]
 
@@ -47,26 +49,38 @@ class Program:
         return float(measured["loss"])
 
 
-def emitted_text(source: Path) -> str:
-    """Return the Python file that a .snn file with one recipe compiles to.
+def emitted_text(source: Path, kernel: Kernel = "scan", overrides: pipeline.Overrides = ()) -> str:
+    """Return the Python file that a .snn file with one entry compiles to.
 
     Raises:
         CompileError: with every finding.
     """
     program = pipeline.load(source)
-    return pipeline.compile_entry(program, pipeline.choose(program, None)).text
+    return pipeline.compile_entry(program, pipeline.choose(program, None), overrides, kernel=kernel).text
 
 
 def programs(text: str, drawn: Drawn) -> list[Program]:
-    """Return the four programs of an emitted file, compiled."""
+    """Return the five programs of an emitted file, compiled."""
     module = load_module(text)
     losses = {
-        "naive": scanned_loss(module),
+        "naive": scanned_loss(by_hand(text)),
         "hoisted": run_loss(differentiated_by_jax(text)),
         "adjoint": run_loss(module),
     }
     found = [_update(name, loss, module, drawn) for name, loss in losses.items()]
-    return [*found, _train_step(module, drawn)]
+    found.append(_train_step("train_step", module, drawn, jnp.asarray(drawn.x)))
+    if not hasattr(module, "event_lists"):
+        return found
+    lists = module.event_lists(np.moveaxis(drawn.x, 1, 0), len(drawn.label), 1.0)
+    events = lists.of_batch(np.arange(len(drawn.label)), np.ones(len(drawn.label)))
+    sparse = module.Events(*map(jnp.asarray, events))
+    return [*found, _train_step("events", module, drawn, sparse)]
+
+
+def kernel_program(text: str, drawn: Drawn) -> Program:
+    """Return the emitted `run` of a file with kernels."""
+    module = load_module(text)
+    return _update("kernels", run_loss(module), module, drawn)
 
 
 def initial_params(module: Any, drawn: Drawn) -> Any:
@@ -89,6 +103,17 @@ def scanned_loss(module: Any) -> Loss:
         return _objective(module, params, signals, x, label)
 
     return loss
+
+
+def by_hand(text: str) -> Any:
+    """Return the emitted module with XLA's convolution, as one writes it in a `step`, in place of matrix products."""
+    module: Any = load_module(text)
+
+    def conv(x: Any, w: Any) -> Any:
+        return lax.conv_general_dilated(x, w, (1, 1), "VALID", dimension_numbers=("NCHW", "HWIO", "NCHW"))
+
+    module.conv = conv
+    return module
 
 
 def run_loss(module: Any) -> Loss:
@@ -141,9 +166,9 @@ def _update(name: str, loss: Loss, module: Any, drawn: Drawn) -> Program:
     return _compiled(name, jax.jit(update, donate_argnums=0), (params, rule.init(params)), given, gradient)
 
 
-def _train_step(module: Any, drawn: Drawn) -> Program:
+def _train_step(name: str, module: Any, drawn: Drawn, x: Any) -> Program:
     batch = {
-        "x": jnp.asarray(drawn.x),
+        "x": x,
         "label": jnp.asarray(drawn.label),
         "sample": jnp.arange(len(drawn.label)),
         "weight": jnp.ones(len(drawn.label)),
@@ -155,7 +180,7 @@ def _train_step(module: Any, drawn: Drawn) -> Program:
         differentiate = jax.jit(jax.grad(module.loss_fn, has_aux=True))
         return differentiate(initial_params(module, drawn), module.Buffers(), batch, key)[0]
 
-    return _compiled("train_step", module.train_step, state, (batch,), gradient)
+    return _compiled(name, module.train_step, state, (batch,), gradient)
 
 
 def _compiled(

@@ -1,7 +1,7 @@
 """Times a training step of each workload: `python -m benchmarks.run --workloads W1,W2 --rounds 11 --out results.json`.
 
 One process, the programs in turn: the scanned `step`, `run` with JAX's gradient, `run` with derived adjoints, the
-emitted `train_step`, and the matrix products alone.
+emitted `train_step`, with the input dense and as event lists, and the matrix products alone.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.workloads import FOLDER, W3, WORKLOADS, Workload, draw
-from snnc.diagnostics import CompileError
+from benchmarks.workloads import WORKLOADS, Workload, draw
 from snnc.harness.runtime import prepare_runtime
 
 
@@ -40,23 +39,23 @@ def main() -> None:
         f"JAX {jax.__version__}, {report['cores']} cores, load {report['load'][0]:.1f}; {settings[0]}; {options.rounds} rounds"
     )
     for name in options.workloads.split(","):
-        report["workloads"][name] = _skipped(name) if name == W3 else _measure(_sized(name, options), options)
+        report["workloads"][name] = _measure(_sized(name, options), options)
         if options.out is not None:
             options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Time training steps.")
-    parser.add_argument("--workloads", default=",".join(sorted((*WORKLOADS, W3))), help="names, joined by commas")
+    parser.add_argument("--workloads", default=",".join(WORKLOADS), help="names, joined by commas")
     parser.add_argument("--rounds", type=int, default=11, help="timed steps of each program")
     parser.add_argument("--out", type=Path, help="JSON file for all figures")
     parser.add_argument("--steps", type=int, help="steps of a sequence, instead of the workload's")
     parser.add_argument("--batch", type=int, help="samples of a batch, instead of the workload's")
     parser.add_argument("--no-first-step", action="store_true", help="leave out the fresh processes")
     options = parser.parse_args()
-    unknown = [name for name in options.workloads.split(",") if name not in (*WORKLOADS, W3)]
+    unknown = [name for name in options.workloads.split(",") if name not in WORKLOADS]
     if unknown:
-        parser.error(f"unknown workload {', '.join(unknown)}; there are {', '.join(sorted((*WORKLOADS, W3)))}")
+        parser.error(f"unknown workload {', '.join(unknown)}; there are {', '.join(WORKLOADS)}")
     return options
 
 
@@ -82,20 +81,6 @@ def _measure(workload: Workload, options: argparse.Namespace) -> dict[str, Any]:
         _print_first_steps(result["first_step"])
     sys.stdout.flush()
     return result
-
-
-def _skipped(name: str) -> dict[str, Any]:
-    """Return why a workload has no figures: what the compiler says of it."""
-    from benchmarks.programs import emitted_text
-
-    try:
-        emitted_text(FOLDER / f"{name.lower()}.snn")
-    except CompileError as error:
-        reason = f"{error.diagnostics[0].code.value}: {error.diagnostics[0].message}"
-    else:
-        reason = "it compiles now: add its sizes, data and floor to benchmarks/workloads.py"
-    print(f"\n{name}: skipped: {reason}", flush=True)
-    return {"skipped": reason}
 
 
 def _print_rows(rows: dict[str, dict[str, Any]]) -> None:

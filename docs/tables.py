@@ -30,9 +30,9 @@ from snnc.ops.options import Choice, Option  # noqa: E402
 from snnc.ops.penalties import PENALTIES  # noqa: E402
 from snnc.ops.readouts import READOUTS  # noqa: E402
 from snnc.ops.tensor_function import TensorFunction  # noqa: E402
-from snnc.semantics import checks, data_sets, operations, optimizers, recipe_settings  # noqa: E402
+from snnc.semantics import checks, data_sets, optimizers, recipe_settings  # noqa: E402
 from snnc.semantics.modules import standard_module  # noqa: E402
-from snnc.semantics.operations import OPERATIONS  # noqa: E402
+from snnc.semantics.operations.table import NOT_YET, OPERATIONS  # noqa: E402
 from snnc.semantics.optimizers import OPTIMIZERS, SCHEDULES  # noqa: E402
 from snnc.syntax import nodes  # noqa: E402
 
@@ -163,6 +163,11 @@ _OPERATION_WORDS = {
     "flatten": "joins all feature axes, the last one fastest",
     "delay": "gives what arrived that long ago; 0 (or the initial value of a state) before the first step",
     "dropout": "in training sets units to 0 and scales the others; one mask for all steps of a sample",
+    "norm": "mean 0 and variance 1 a channel, then a trained scale and shift; see below",
+    "add": "the sum of its sources: `add(a, b, …)`",
+    "and": "the product of two sources: a spike where both spike",
+    "iand": "(1 − a) b: the spikes of b where a is silent",
+    "concat": "joins its sources along the first feature axis",
 }
 
 
@@ -170,7 +175,7 @@ def operations_table() -> str:
     refused = {"dense": ("delay", "sigma", "learn"), "delay": ("max",)}
     rows = []
     for spec in OPERATIONS.values():
-        arguments = [a for a in spec.arguments if a not in refused.get(spec.name, ())]
+        arguments = [a for a in spec.argument_names if a not in refused.get(spec.name, ())]
         shape = "kept" if spec.keeps_shape else "its own"
         rows.append([code(spec.name), _OPERATION_WORDS[spec.name], ", ".join(map(code, arguments)), shape])
     return table(["operation", "meaning", "arguments", "shape"], rows)
@@ -253,7 +258,7 @@ def not_yet() -> str:
     later = [word.strip("`") for word in checks.LATER.values()]
     rows = [
         ["sections", ", ".join(map(code, later))],
-        ["operations", ", ".join(map(code, operations.NOT_YET))],
+        ["operations", ", ".join(map(code, NOT_YET))],
         ["data sources and steps", ", ".join(map(code, data_sets.NOT_YET))],
         ["learning rules", ", ".join(map(code, recipe_settings.RULES_TO_COME))],
         ["optimisers", ", ".join(map(code, optimizers.NOT_YET))],

@@ -66,6 +66,7 @@ class Code(StrEnum):
     NO_SURROGATE = "E0508"
     STEP_AND_EQUATION = "E0509"
     BAD_STAGE = "E0511"
+    NEEDS_WHOLE_SEQUENCE = "E0512"
     # E06 training
     NEEDS_ENCODER = "E0601"
     UNKNOWN_FIELD = "E0602"

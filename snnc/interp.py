@@ -16,6 +16,8 @@ from snnc import model
 from snnc.expr import Apply, Expr, Num, Var
 from snnc.functions import FUNCTIONS
 from snnc.ops.memory import Delay, Dropout
+from snnc.ops.norms import BatchNorm, LayerNorm
+from snnc.ops.operation import Buffer, Weight
 from snnc.plan import CHANCE, Assign, Body, Fire, Integrate, StepPlan
 
 Array = NDArray[np.float64]
@@ -190,7 +192,7 @@ def run_network(
             elif isinstance(node.op, Delay):
                 _delay_step(node, node.op, now, history, past, n)
             else:
-                now[node.name] = _operate(node, now, weights, masks or {})
+                now[node.name] = _operate(node, now, weights, masks or {}, given, n)
         history.append(now)
         recording.steps.append(now)
     return recording
@@ -238,9 +240,20 @@ def _delay_step(
 
 
 def _operate(
-    node: model.OpNode, now: Mapping[str, Array], weights: Mapping[str, Array], masks: Mapping[str, Array]
+    node: model.OpNode,
+    now: Mapping[str, Array],
+    weights: Mapping[str, Array],
+    masks: Mapping[str, Array],
+    given: Mapping[str, Any],
+    n: int,
 ) -> Array:
+    """The result of an operation in step n; the buffers that it reads are those `given`, or as they start."""
     own = {w.name: np.asarray(weights[f"{node.name}.{w.name}"], float) for w in node.op.weights()}
+    own |= {
+        b.name: np.asarray(given.get(f"{node.name}.{b.name}", np.full(b.shape, b.start))) for b in node.op.buffers()
+    }
+    parts: tuple[Weight | Buffer, ...] = (*node.op.weights(), *node.op.buffers())
+    own |= {part.name: own[part.name][n] for part in parts if part.by_step}
     if isinstance(node.op, Dropout):
         own["mask"] = masks.get(node.name, np.ones(()))
     return np.asarray(node.op.value(tuple(now[_signal(source)] for source in node.sources), own))
@@ -258,6 +271,9 @@ def _before(plan: StepPlan, states: Mapping[str, Values], weights: Mapping[str, 
     while left:
         node = next(n for n in left if all(_signal(source) in now for source in n.sources))
         source = now[_signal(node.sources[0])]
-        now[node.name] = source if isinstance(node.op, Delay) else _operate(node, now, weights, {})
+        if isinstance(node.op, BatchNorm | LayerNorm):  # there is nothing yet to take statistics of
+            now[node.name] = np.zeros_like(source)
+        else:
+            now[node.name] = source if isinstance(node.op, Delay) else _operate(node, now, weights, {}, {}, 0)
         left.remove(node)
     return now

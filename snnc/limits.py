@@ -23,6 +23,7 @@ MAX_PARTS = 3000  # layers, inputs, outputs and names in chains of a network: ea
 MAX_BLOCKS = 1000  # repetitions of one block: each becomes layers of its own
 MAX_COUNT = 100_000_000  # any whole number that counts something: a side of a layer, epochs, samples of a batch
 MAX_UNITS = 200_000_000  # neurons of a layer and weights of a product: 0.8 GB in float32, before any gradient
+MAX_WINDOW = 4096  # places of the window of a convolution or a pool: each becomes an operation that XLA compiles
 MAX_DELAY = 1_000_000  # steps that a delay keeps
 MAX_STEPS = 10_000_000  # of one sequence: a day of simulated time at 10 ms
 MAX_MODEL_BYTES = 2**40  # a model with its states, without a batch: no device holds one tebibyte

@@ -374,6 +374,7 @@ class Recipe:
     freeze: tuple[str, ...]
     start: str | None  # name of the recipe whose weights begin this one
     precision: str  # f32 | f16_residual
+    sparse_input: str  # auto | on | off: whether updates read spikes as event lists
     steps: int | None
     doc: str
     span: Span

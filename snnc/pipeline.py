@@ -16,6 +16,7 @@ from snnc.semantics.checks import check_module, lint
 from snnc.semantics.entries import Entry, choose_entry
 from snnc.semantics.modules import Module, load_module
 from snnc.semantics.networks import resolve_network
+from snnc.semantics.norms import settle_norms
 from snnc.semantics.overrides import apply_overrides
 from snnc.semantics.recipes import resolve_recipe
 from snnc.source import Span
@@ -113,10 +114,13 @@ def resolve_entry(
         )  # fmt: skip
     network = resolve_network(found[0], found[1], findings)
     if entry.recipe is None:
+        network = settle_norms(network, None, findings)
+        findings.stop_on_errors()
         return network, None, module
     train = module.own[entry.recipe]
     assert isinstance(train, nodes.Train)
     recipe = resolve_recipe(train, module, network, findings, _field_loader(program, data_dir))
+    network = settle_norms(network, recipe, findings)
     findings.stop_on_errors()
     return network, recipe, module
 

@@ -88,7 +88,8 @@ class Adjoint:
 
     Expressions read KEPT values, constants, and the cotangents of the next state (NEXT) and of the signals (OUT).
     `statements` is the step again, with the lines that hold on to what is kept. A slot or port without a cotangent is
-    absent; `learned` are the constants through which a trainable parameter acts.
+    absent; `learned` are the constants through which a trainable parameter acts. `spike` makes the published spike of a
+    kept margin, so that the loop need not give out both; None where it takes more than the margin.
     """
 
     statements: tuple[Statement, ...]
@@ -98,6 +99,7 @@ class Adjoint:
     slots: tuple[tuple[str, Expr], ...]
     ports: tuple[tuple[str, Expr], ...]
     learned: tuple[tuple[str, Expr], ...]
+    spike: Fire | None = None
 
 
 Kernel = Literal["scan", "pallas", "auto"]  # how the time loops of layers run on a GPU

@@ -49,7 +49,11 @@ class Case:
                 encoder = None if self.recipe is None else self.recipe.data.encoder
                 return encoder is not None and ENCODERS[encoder.name].held and self.steps > 1
             case model.OpNode():
-                return found.op.memory != "delay" and all(self.is_held(s.node) for s in found.sources)
+                return (
+                    found.op.memory != "delay"
+                    and not found.op.varies
+                    and all(self.is_held(s.node) for s in found.sources)
+                )
         return False
 
     def learns(self, node: str) -> bool:

@@ -6,17 +6,22 @@ import numpy as np
 
 
 def iterate_batches(
-    fields: Mapping[str, np.ndarray], batch: int, order: np.ndarray, timed: tuple[str, ...] = ()
+    fields: Mapping[str, np.ndarray],
+    batch: int,
+    order: np.ndarray,
+    timed: tuple[str, ...] = (),
+    rows: range | None = None,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Yield the samples numbered by `order`, `batch` at a time, with `sample` int32 [B] and `weight` float32 [B].
 
-    Fields [N, ...] come as [B, ...], those that `timed` names, [N, T, ...], as [T, B, ...]. A last short batch is filled
-    up with its first sample at weight 0; every other weight is 1.
+    Fields [N, ...] come as [B, ...], those that `timed` names, [N, T, ...], as [T, B, ...]. Of several processes each
+    takes its `rows` of every batch. A last short batch, and rows from `batch` on, are filled up with the first sample of
+    the batch at weight 0; every other weight is 1.
     """
+    row = np.arange(batch) if rows is None else np.asarray(rows)
     for start in range(0, len(order), batch):
-        chosen = order[start : start + batch]
-        weight = (np.arange(batch) < len(chosen)).astype(np.float32)
-        sample = np.concatenate([chosen, np.repeat(chosen[:1], batch - len(chosen))])
+        taken = row < min(batch, len(order) - start)
+        sample, weight = order[start + row * taken], taken.astype(np.float32)
         arrays = {name: time_first(array, sample) if name in timed else array[sample] for name, array in fields.items()}
         yield {**arrays, "sample": sample.astype(np.int32), "weight": weight}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from snnc.emit.names import field_name, local_name
 from snnc.emit.pytext import python_text
-from snnc.emit.statement_text import FieldView, LineView, comment_of, slope_lines
+from snnc.emit.statement_text import FieldView, LineView, comment_of, emission_text, slope_lines
 from snnc.expr import Num
 from snnc.plan import KEPT, NEXT, OUT, Adjoint, Assign, Body, Pullback
 
@@ -22,6 +22,7 @@ class AdjointView:
     slots: str  # the arguments of `_replace`, "" if no slot has a cotangent
     ports: str
     learned: str
+    spike: str  # the spikes as a method of what is kept sees them; "" if they do not follow
 
 
 def adjoint_view(body: Body, adjoint: Adjoint) -> AdjointView:
@@ -53,6 +54,9 @@ def adjoint_view(body: Body, adjoint: Adjoint) -> AdjointView:
         slots=", ".join(f"{field_name(s)}={python_text(e, name)}" for s, e in adjoint.slots),
         ports=", ".join(python_text(ports.get(p, Num(0.0)), name) for p in body.ports) + comma,
         learned="{" + ", ".join(f'"{field_name(c)}": {python_text(e, name)}' for c, e in adjoint.learned) + "}",
+        spike=""
+        if adjoint.spike is None
+        else emission_text(adjoint.spike, lambda text: f"self.{name(text).removeprefix('k.')}"),
     )
 
 

@@ -12,6 +12,7 @@ from snnc.emit.training_view import training_view
 from snnc.lower.kernels import chosen_kernel
 from snnc.lower.schedule import read_signals
 from snnc.plan import Kernel, StepPlan
+from snnc.semantics.event_inputs import event_inputs
 
 
 def emit(plan: StepPlan, recipe: model.Recipe | None, source: str, kernel: Kernel = "scan") -> str:
@@ -26,8 +27,10 @@ def emit(plan: StepPlan, recipe: model.Recipe | None, source: str, kernel: Kerne
     checkpoint = recipe.checkpoint if recipe is not None else None
     half = recipe is not None and recipe.precision == "f16_residual"
     in_kernels = read_signals(tuple(t.value for t in terms)) if chosen_kernel(kernel) == "pallas" else None
-    view = model_view(plan, file_word(source), steps, truncate, ops, half, checkpoint, in_kernels)
-    training = None if recipe is None else training_view(plan, recipe)
+    events = event_inputs(plan.network, recipe)
+    names = frozenset(node.name for node in events)
+    view = model_view(plan, file_word(source), steps, truncate, ops, half, checkpoint, in_kernels, names)
+    training = None if recipe is None else training_view(plan, recipe, events)
     views = {
         "view": view,
         "t": training,
@@ -52,6 +55,8 @@ def imports_of(text: str) -> tuple[str, ...]:
     abstract = [name for name in ("Callable", "Iterator", "Mapping", "Sequence") if f"{name}[" in text]
     if abstract:
         lines.append(f"from collections.abc import {', '.join(abstract)}")
+    if "@dataclass" in text:
+        lines.append("from dataclasses import dataclass")
     if "@partial(" in text or "partial(" in text:
         lines.append("from functools import partial")
     typing = [name for name in ("Any", "NamedTuple") if name in text]
@@ -70,6 +75,9 @@ def imports_of(text: str) -> tuple[str, ...]:
     from_jax = [name for name in ("Array", "lax") if name in text.replace("jax.lax", "")]
     if from_jax:
         lines.append(f"from jax import {', '.join(from_jax)}")
+    from_sharding = [name for name in ("Mesh", "NamedSharding", "PartitionSpec") if name in text]
+    if from_sharding:
+        lines.append(f"from jax.sharding import {', '.join(from_sharding)}")
     if "SymbolicZero" in text:
         lines.append("from jax.custom_derivatives import SymbolicZero")
     if "pl.pallas_call" in text:

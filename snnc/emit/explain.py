@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from snnc import model
+from snnc.emit.event_rule import event_share
 from snnc.emit.latex import latex_name, latex_text
 from snnc.emit.parameters import stored_buffers, stored_parameters
 from snnc.emit.pytext import python_text
@@ -16,6 +17,7 @@ from snnc.expr import Expr
 from snnc.interp import body_constants
 from snnc.ops.memory import Delay
 from snnc.plan import Assign, Body, Fire, Integrate, StepPlan
+from snnc.semantics.event_inputs import event_inputs
 from snnc.semantics.parameters import central_values, parameter_values
 from snnc.surrogate_facts import measure_surrogate
 
@@ -69,6 +71,11 @@ def explain_plan(plan: StepPlan, recipe: model.Recipe | None) -> str:
             lines.append(f"  time loop of {names}")
         else:
             lines.append(f"  {names}, over all steps at once")
+    for node in event_inputs(network, recipe):
+        share = 100 * event_share(node, network, recipe)
+        lines.append(
+            f"  {node.name} as event lists in updates, where no list is longer than {share:g} % of what it stands for"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -49,7 +49,7 @@ class GroupLoop:
     group: Group
     plan: StepPlan
     adjoints: dict[str, Adjoint | str]
-    number: int
+    name: str
     read_outside: frozenset[str]
     outside: tuple[model.Signal, ...] = field(init=False)
     layers: list[model.Layer] = field(init=False)
@@ -61,10 +61,6 @@ class GroupLoop:
         self.outside = tuple(dict.fromkeys(s for node in nodes for s in sources_of(node) if s.node not in members))
         self.layers = [n for n in nodes if isinstance(n, model.Layer)]
         self.rings = [n for n in nodes if isinstance(n, model.OpNode) and is_ring(n)]
-
-    @property
-    def name(self) -> str:
-        return f"loop_{self.number}"
 
     @property
     def derived(self) -> bool:
@@ -86,6 +82,17 @@ class GroupLoop:
     def local(self) -> dict[model.Signal, str]:
         return {s: identifier(f"in_{s.node}_{s.name}" if s.name else f"in_{s.node}") for s in self.outside}
 
+    @property
+    def turned(self) -> list[str]:
+        """The weights that the adjoint multiplies by transposed: once for all steps, for a product in a loop cannot share it."""
+        products = [n for n in self.group.nodes if isinstance(n, model.OpNode) and n.op.kind == "dense"]
+        return [weight_texts(n)["w"].removeprefix("params.") for n in products] if self.derived else []
+
+    @property
+    def fixed(self) -> list[str]:
+        """What all steps share."""
+        return ["c", "params", "state", *(["turned"] if self.turned else [])]
+
     def call(self, truncate: int | None, ends: bool) -> LineView:
         """Return the line of `run` that runs the loop."""
         network = self.plan.network
@@ -94,7 +101,9 @@ class GroupLoop:
         ]
         xs = [signal_text(s, network, {}) for s in self.outside]
         functions = [self.name] + ([f"{self.name}_adjoint", f"{self.name}_gradients"] if self.derived else [])
-        args = [*functions, "(c, params, state)", tuple_text(start, True), tuple_text(xs, True), "steps"]
+        turned = ", ".join(f'"{name}": params.{name}.T' for name in self.turned)
+        fixed = tuple_text([*self.fixed[:3], *([f"{{{turned}}}"] if turned else [])])
+        args = [*functions, fixed, tuple_text(start, True), tuple_text(xs, True), "steps"]
         args += [] if truncate is None else [str(truncate)]
         carries = ends or any(slot.carry for n in self.layers for slot in self.plan.body(n.name).slots)
         end = tuple_text(self.carried, True) if carries else "_"
@@ -116,10 +125,11 @@ class GroupLoop:
         states |= {n.name: f"{identifier(n.name)}_ring" for n in self.rings}
         kept = back.kept if back else []
         read = [identifier(n) for n in self.read]
-        fixed = (["c", "params", "state"], "fixed")
+        fixed = (self.fixed, "fixed")
+        now, late = step_lines(self.group.nodes, self.plan, self.local, states, "state.n + n", keep=self.derived)
         step = _function(
             (fixed, (self.carried, "carry"), (list(self.local.values()), "xs")),
-            step_lines(self.group.nodes, self.plan, self.local, states, "state.n + n", keep=self.derived),
+            [*now, *late],
             f"{tuple_text(self.carried, True)}, {tuple_text(read, True)}, {tuple_text([k for k, _ in kept], True)}",
         )
         doc = f"One step of {names}, {why}."
@@ -213,6 +223,8 @@ class _Transposed:
             self._add(node.sources[0], d, operation_comment(node))
             return
         back = node.op.transposed(d, names, weight_texts(node), node.in_shapes)
+        for name in self.loop.turned:
+            back = tuple(text.replace(f"params.{name}.T", f'turned["{name}"]') for text in back)
         for k, (source, text) in enumerate(zip(node.sources, back, strict=True)):
             self._add(source, text, "" if k else operation_comment(node))
         if node.op.weights():
@@ -275,4 +287,5 @@ class _Transposed:
                     text = text.replace("product_gradient(", "delayed_product_gradient(")
                 field_ = texts[weight].removeprefix("params.")
                 gradients.append(f"{field_}={text.replace('{b}', texts[weight])}")
-        return f"only(c, {constants}), only(params, {', '.join(gradients)}), None"
+        others = ", ".join("None" for _ in self.loop.fixed[2:])
+        return f"only(c, {constants}), only(params, {', '.join(gradients)}), {others}"

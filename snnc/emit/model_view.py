@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import textwrap
 from dataclasses import dataclass
 
 from snnc import model
+from snnc.emit.block_view import Blocks, BlockView, Lines
 from snnc.emit.loop_view import LoopView
 from snnc.emit.names import class_name, field_name, function_name, identifier, local_name
 from snnc.emit.neuron_view import NeuronView, SurrogateView, bound_parameters, neuron_view, surrogate_view
-from snnc.emit.node_lines import step_lines
 from snnc.emit.parameters import Stored, parameter_texts, stored_buffers, stored_parameters
 from snnc.emit.pytext import number_text, strings
 from snnc.emit.readouts import network_folds, network_printer, step_outputs
-from snnc.emit.sequence_view import sequence_view
+from snnc.emit.sequence_view import network_step_lines, sequence_view
 from snnc.emit.state import (
     buffer_update,
     next_state,
@@ -44,6 +45,15 @@ class StoredView:
 
 
 @dataclass(frozen=True, slots=True)
+class InputView:
+    """One field of `Inputs`."""
+
+    name: str
+    comment: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
 class SignalEntry:
     """One row of SIGNALS."""
 
@@ -67,7 +77,7 @@ class ModelView:
     clipped: tuple[StoredView, ...]
     constrained: tuple[StoredView, ...]
     buffers: tuple[StoredView, ...]
-    inputs: tuple[FieldView, ...]
+    inputs: tuple[InputView, ...]
     surrogates: tuple[SurrogateView, ...]
     neurons: tuple[NeuronView, ...]
     constants: tuple[FieldView, ...]  # layer, class
@@ -82,6 +92,7 @@ class ModelView:
     spiking: str
     outputs: tuple[FieldView, ...]
     batch: str
+    blocks: tuple[BlockView, ...]
     step_lines: tuple[LineView, ...]
     step_state: str
     step_outputs: tuple[LineView, ...]
@@ -107,12 +118,13 @@ def model_view(
     half: bool,
     checkpoint: int | None,
     in_kernels: tuple[model.Signal, ...] | None,
+    events: frozenset[str],
 ) -> ModelView:
     """Return the view of a network; `extra_ops` are operations that losses or metrics read.
 
     With `half` the margins that gradients need are kept in 16 bits; `checkpoint` is the length of the parts in which
     `run` takes a sequence in training (0: about the root of the steps). With `in_kernels`, the signals that losses and
-    metrics read, layers run in kernels where they can.
+    metrics read, layers run in kernels where they can. Inputs in `events` may come as event lists.
     """
     network = plan.network
     kept = extra_ops | frozenset(uses(tuple(o.value for o in network.outputs), "op:"))
@@ -130,20 +142,22 @@ def model_view(
     }
     adjoints = {body.name: adjoint_of(body, plan, half) for body in plan.types}
     kernels = {} if in_kernels is None else kernels_of(plan, adjoints, in_kernels)
-    sequence = sequence_view(plan, adjoints, truncate, frozenset(kept), checkpoint is not None, kernels)
+    ends = checkpoint is not None
+    blocks = _blocks(plan, adjoints, truncate, ends)
+    sequence = sequence_view(plan, adjoints, truncate, frozenset(kept), ends, kernels, blocks, events=events)
     return ModelView(
         model=network.name,
         source=source,
         model_hash=structure_hash(plan, params),
         doc=doc_lines(network.doc),
-        schedule=(*_parts(checkpoint), *_schedule(plan, adjoints, kernels)),
+        schedule=(*_parts(checkpoint), *_schedule(plan, adjoints, kernels, blocks.shared(plan)), *_lists(plan, events)),
         dt=number_text(network.dt),
         steps=repr(steps),
         params=tuple(_stored(p) for p in params),
         clipped=tuple(_stored(p) for p in params if p.clip is not None),
-        constrained=tuple(_stored(p) for p in params if not p.decays),
+        constrained=tuple(_stored(p) for p in params if p.of_neuron),
         buffers=tuple(_stored(b) for b in buffers),
-        inputs=tuple(_input(i) for i in network.inputs),
+        inputs=tuple(_input(i, i.name in events) for i in network.inputs),
         surrogates=tuple(surrogate_view(f) for f in surrogates.values()),
         neurons=tuple(neuron_view(body, _derived(adjoints[body.name])) for body in plan.types),
         constants=tuple(FieldView(field_name(name), class_name(body.name)) for name, body in plan.bodies),
@@ -158,7 +172,8 @@ def model_view(
         spiking=strings([layer.name for layer in network.layers if layer.neuron.spikes]),
         outputs=tuple(FieldView(field_name(o.name), _axes(o.type)) for o in network.outputs),
         batch=f"x.{field_name(network.inputs[0].name)}" if network.inputs else "",
-        step_lines=tuple(step_lines(plan.order, plan, {}, step_states(plan), "state.n")),
+        step_lines=tuple(network_step_lines(plan, step_states(plan), kept, blocks)),
+        blocks=tuple(blocks.views.values()),
         step_state=", ".join(f"{f.name}={next_state(f.name, plan, folds)}" for f in state_fields),
         step_outputs=tuple(step_outputs(network, folds, streaming, steps)),
         output_values=", ".join(f"{field_name(o.name)}={identifier(o.name)}" for o in network.outputs),
@@ -176,6 +191,23 @@ def model_view(
         uses_keys=uses_keys(plan),
         has_inputs=bool(network.inputs),
     )
+
+
+def _blocks(plan: StepPlan, adjoints: dict[str, Adjoint | str], truncate: int | None, parts: bool) -> Blocks:
+    """Return the blocks of a file, to be filled by those who print it."""
+    ends = parts or any(slot.carry for body in plan.types for slot in body.slots)
+
+    def run(part: StepPlan, kept: frozenset[str], name: str) -> Lines:
+        view = sequence_view(part, adjoints, truncate, kept, ends, {}, blocks, f"{name}_")
+        return Lines(view.lines, view.loops)
+
+    def step(part: StepPlan, kept: frozenset[str], name: str) -> Lines:
+        return Lines(tuple(network_step_lines(part, step_states(part), kept, blocks)))
+
+    taken = {f"{class_name(body.name)}{part}" for body in plan.types for part in ("State", "Signals", "Kept")}
+    taken |= {"run_part", "run_batch", *(f"{name}State" for name in ("Train",))}
+    blocks = Blocks(run, step, ends, frozenset(taken))
+    return blocks
 
 
 def _derived(adjoint: Adjoint | str) -> Adjoint | None:
@@ -206,16 +238,23 @@ def _axes(type_: model.TensorType) -> str:
     return f"[{', '.join(sizes)}]"
 
 
-def _input(node: model.Input) -> FieldView:
+def _input(node: model.Input, events: bool) -> InputView:
     sizes = ", ".join(["T", "B", *map(str, node.shape)])
-    return FieldView(field_name(node.name), f"{node.kind} [{sizes}]  ({place(node.span)})")
+    lists = ", or their Events" if events else ""
+    comment = f"{node.kind} [{sizes}]{lists}  ({place(node.span)})"
+    return InputView(field_name(node.name), comment, "Any" if events else "Array")
 
 
-def _schedule(plan: StepPlan, adjoints: dict[str, Adjoint | str], kernels: Kernels) -> tuple[str, ...]:
-    """Say what is computed where, and what each time loop keeps for its gradient."""
+def _schedule(
+    plan: StepPlan, adjoints: dict[str, Adjoint | str], kernels: Kernels, shared: dict[str, list[str]]
+) -> tuple[str, ...]:
+    """Say what is computed where, and what each time loop keeps for its gradient; of uses that share a block, of the first."""
+    again = tuple(f"{use}." for uses in shared.values() for use in uses[1:])
     outside, loops = [], []
     for group in plan.groups:
         names = [n.name for n in group.nodes]
+        if names[0].startswith(again):
+            continue
         layers = [n.name for n in group.nodes if isinstance(n, model.Layer)]
         if not layers:
             outside.append(names[0])
@@ -227,10 +266,16 @@ def _schedule(plan: StepPlan, adjoints: dict[str, Adjoint | str], kernels: Kerne
         else:
             body = plan.body(names[0])
             loops.append((f"{names[0]} ({body.neuron.name}, {body.method})", kept))
-    lines = [f"over all steps at once: {', '.join(outside)}"] if outside else []
+    lines = [f"block {title}, one function for {', '.join(uses)}" for title, uses in shared.items()]
+    lines += [f"over all steps at once: {', '.join(outside)}"] if outside else []
     for text, kept in loops:
         lines += [f"time loop: {text}", *(f"    {line}" for line in kept)]
-    return tuple(lines)
+    return tuple(part for line in lines for part in textwrap.wrap(line, 84, subsequent_indent="    ") or [line])
+
+
+def _lists(plan: StepPlan, events: frozenset[str]) -> tuple[str, ...]:
+    names = [node.name for node in plan.network.inputs if node.name in events]
+    return (f"as event lists in updates, where they are short: {', '.join(names)}",) if names else ()
 
 
 def _parts(checkpoint: int | None) -> tuple[str, ...]:

@@ -17,8 +17,9 @@ _TAKEN = frozenset(
         "carry", "xs", "value", "step", "run", "forward", "main", "fit", "evaluate", "encode", "optimizer", "time",
         "data", "epochs", "seed", "argparse", "partial", "init_params", "init_buffers", "init_state", "constants",
         "constrained", "readout", "objective", "loss_fn", "train_step", "init_train_state", "evaluate_batch", "average",
-        "sequence_steps", "total", "fixed", "kept", "read", "sums", "deltas", "d_carry", "d_read", "part", "end", "activity",
-        "run_part", "run_batch", "pl", "triton", "progress", "key_of_epoch", "epoch_batches",
+        "sequence_steps", "total", "fixed", "turned", "kept", "read", "sums", "deltas", "d_carry", "d_read", "part", "end",
+        "activity", "run_part", "run_batch", "pl", "triton", "progress", "key_of_epoch", "scheduled", "epoch_batches", "with_events",
+        "step_on",
     }
 )  # fmt: skip
 _BUILTINS = frozenset(dir(builtins))
@@ -33,11 +34,12 @@ _TYPES = frozenset(
         "Params", "Buffers", "Inputs", "Constants", "State", "Signals", "Outputs", "TrainState", "Epoch", "Value",
         "Array", "Any", "NamedTuple", "Callable", "Iterator", "Mapping", "MODEL", "SOURCE", "MODEL_HASH", "DT", "STEPS",
         "RECIPE", "EPOCHS", "BATCH", "SEED", "SELECT", "SELECT_MAX", "START", "PARAM_NAMES", "BUFFER_NAMES", "INPUTS", "SIGNALS",
-        "SPIKING", "Activity", "Progress", "Sequence", "TIMED",
+        "SPIKING", "Activity", "Progress", "Sequence", "TIMED", "Events",
+        "EventLists", "EVENT_SHARES", "Mesh", "NamedSharding", "PartitionSpec",
     }
 )  # fmt: skip
 # What stands before or after the name of a node in names of the emitted file: `d_h`, `h_state`.
-_AFFIXED = re.compile(r"(d_|loop_\d).*|.*_(state|ring|kept|sums|start)")
+_AFFIXED = re.compile(r"(d_|loop_\d).*|.*_(state|ring|kept|sums|start|stats|kernel)")
 _RESERVED = frozenset(keyword.kwlist) | _BUILTINS | _TAKEN
 
 
@@ -71,7 +73,7 @@ def field_name(name: str) -> str:
     ('x', 'class_', 'count_')
     """
     text = re.sub(r"\W", "_", name)
-    taken = keyword.iskeyword(text) or text in ("count", "index") or text.startswith("_")
+    taken = keyword.iskeyword(text) or text in ("count", "index", "spike_again") or text.startswith("_")
     return f"{text.lstrip('_')}_" if taken else text
 
 

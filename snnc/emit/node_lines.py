@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from snnc import model
 from snnc.emit.names import field_name, function_name, identifier, stream_number
 from snnc.emit.statement_text import LineView, chain_text, place
+from snnc.ops.dense import Dense
+from snnc.ops.delays import WithTimes
 from snnc.ops.memory import Delay, Dropout
+from snnc.ops.norms import BatchNorm, values_of_a_channel
+from snnc.ops.operation import Buffer, Weight
 from snnc.plan import StepPlan
 
 Active = model.Layer | model.OpNode
@@ -26,11 +30,21 @@ def signal_text(signal: model.Signal, network: model.Network, local: Mapping[mod
     return f"{identifier(node.name)}.{field_name(name)}"
 
 
-def weight_texts(node: model.OpNode) -> dict[str, str]:
-    """Return where the weights of an operation are found."""
-    texts = {w.name: f"params.{identifier(f'{node.name}.{w.name}')}" for w in node.op.weights()}
+def weight_texts(node: model.OpNode, step: str = "") -> dict[str, str]:
+    """Return where the weights of an operation are found, and its buffers; those of each step at `step`, or for all steps."""
+
+    def at(part: Weight | Buffer, record: str) -> str:
+        text = f"{record}.{identifier(f'{node.name}.{part.name}')}"
+        if not part.by_step:
+            return text
+        return f"{text}[{step}]" if step else f"over_steps({text}, steps)"
+
+    texts = {w.name: at(w, "params") for w in node.op.weights()} | {b.name: at(b, "buffers") for b in node.op.buffers()}
     if isinstance(node.op, Dropout):
         texts["mask"] = f"state.{identifier(node.name)}"
+    if isinstance(node.op, WithTimes):
+        texts["kernel"] = f"state.{identifier(node.name)}_kernel"
+        texts["delay"] = f"buffers.{identifier(f'{node.name}.delay')}"
     return texts
 
 
@@ -41,8 +55,8 @@ def step_lines(
     states: Mapping[str, str],
     step_number: str,
     keep: bool = False,
-) -> list[LineView]:
-    """Print one step of `nodes`, in order; `states` says where the state of a layer or a delay is read.
+) -> tuple[list[LineView], list[LineView]]:
+    """Print one step of `nodes`, in order, and what comes after all nodes; `states` says where states are read.
 
     Each layer h leaves its next state in `h_state`, its signals in `h` and, with `keep`, what its gradient reads in
     `h_kept`; each delay d leaves its ring in `d_ring`.
@@ -64,8 +78,12 @@ def step_lines(
         elif is_ring(node):
             ring = states[node.name]
             source = signal_text(node.sources[0], plan.network, local)
-            lines.append(LineView(operation_comment(node), f"{name} = {ring}[0]"))
-            one = getattr(node.op, "steps", 1) == 1
+            value = f"{ring}[0]"
+            if isinstance(node.op, WithTimes):
+                window = ring if node.op.times.first else f"jnp.concatenate([{ring}, {source}[None]])"
+                value = node.op.step_text(window, weight_texts(node))
+            lines.append(LineView(operation_comment(node), f"{name} = {value}"))
+            one = node.op.held() == 1
             late.append(
                 LineView(
                     "",
@@ -74,21 +92,56 @@ def step_lines(
                 )
             )
         else:
-            lines.append(operation_line(node, plan, local))
-    return lines + late
+            lines.append(operation_line(node, plan, local, step_number))
+    return lines, late
 
 
 def is_ring(node: Active) -> bool:
     """Whether a node keeps the last steps of its source."""
-    return isinstance(node, model.OpNode) and isinstance(node.op, Delay) and node.op.steps > 0
+    return isinstance(node, model.OpNode) and node.op.held() > 0
 
 
-def operation_line(node: model.OpNode, plan: StepPlan, local: Mapping[model.Signal, str]) -> LineView:
-    """Print an operation without memory, the same for a step and for a sequence."""
+def operation_line(node: model.OpNode, plan: StepPlan, local: Mapping[model.Signal, str], step: str = "") -> LineView:
+    """Print an operation without memory, the same for a step, of number `step`, and for a sequence."""
     sources = tuple(signal_text(source, plan.network, local) for source in node.sources)
     if isinstance(node.op, Delay):  # of 0 steps
         return LineView(operation_comment(node), f"{identifier(node.name)} = {sources[0]}")
-    return LineView(operation_comment(node), f"{identifier(node.name)} = {node.op.text(sources, weight_texts(node))}")
+    text = node.op.text(sources, weight_texts(node, step))
+    return LineView(operation_comment(node), f"{identifier(node.name)} = {text}")
+
+
+def batch_norm_lines(node: model.OpNode, op: BatchNorm, plan: StepPlan) -> tuple[LineView, ...]:
+    """Print a norm over a sequence: its statistics, in training those of the batch, which move the running ones."""
+    name, source = identifier(node.name), signal_text(node.sources[0], plan.network, {})
+    stats, found = f"{name}_stats", weight_texts(node)
+    running = {key: f"buffers.{identifier(f'{node.name}.{key}')}" for key in ("mean", "var")}
+    count = f"real_samples({source}, weight)"
+    count += "" if op.by_step else " * steps"
+    space = values_of_a_channel(op.shape)
+    count += "" if space == 1 else f" * {space}"
+    now = {"mean": f"{stats}[0]", "var": f"unbiased({stats}[1], {count})"}
+    moved = ", ".join(
+        f"{identifier(f'{node.name}.{key}')}=moving_average({running[key]}, {now[key]}, {op.momentum!r})" for key in now
+    )
+    text = op.text((source,), {**found, "mean": f"{stats}[0]", "var": f"{stats}[1]"})
+    return (
+        LineView(operation_comment(node), f"{stats} = {found['mean']}, {found['var']}"),
+        LineView(
+            "",
+            f"if train:\n        {stats} = {'step' if op.by_step else 'batch'}_statistics({source}, weight)"
+            f"\n        buffers = buffers._replace({moved})",
+        ),
+        LineView("", f"{name} = {text}"),
+    )
+
+
+def product_line(node: model.OpNode, plan: StepPlan) -> LineView:
+    """Print a `dense` over a sequence that may come as event lists."""
+    assert isinstance(node.op, Dense)
+    source, weights = signal_text(node.sources[0], plan.network, {}), weight_texts(node)
+    product = f"(event_dense if isinstance({source}, Events) else dense)({source}, {weights['w']})"
+    bias = f" + {weights['b']}" if node.op.bias else ""
+    return LineView(operation_comment(node), f"{identifier(node.name)} = {product}{bias}")
 
 
 def operation_comment(node: model.OpNode) -> str:
@@ -141,6 +194,8 @@ def delay_line(node: model.OpNode, plan: StepPlan, truncate: int | None, ends: b
     text = f"delayed(over_time({source}, steps), {ring})"
     if truncate is not None:
         text = f"delayed_truncated(over_time({source}, steps), {ring}, {truncate})"
+    if isinstance(node.op, WithTimes):
+        text = node.op.sequence_text(f"over_time({source}, steps)", ring, weight_texts(node), truncate, ends)
     lines = f"{name} = {text}"
     if ends:
         lines += f"\n    {name}_ring = last_values(over_time({source}, steps), {ring})"

@@ -10,6 +10,8 @@ from snnc.emit.names import identifier, stream_number
 from snnc.emit.pytext import number_text, python_text
 from snnc.emit.statement_text import chain_text, place
 from snnc.expr import Expr, Var, substitute
+from snnc.ops.delay_times import DelayTimes
+from snnc.ops.delays import WithTimes
 from snnc.ops.initialisers import INITIALISERS
 from snnc.plan import StepPlan
 from snnc.semantics.parameters import centre, parameter_values
@@ -33,11 +35,12 @@ class Stored:
     initial: str
     value: str = ""
     clip: tuple[float, float] | None = None
-    decays: bool = False  # whether weight decay acts on it: weights of operations only
+    decays: bool = False  # whether weight decay acts on it: weights of operations, but for those of norms
+    of_neuron: bool = False  # or a delay: shown in the author's unit
 
 
 def stored_parameters(plan: StepPlan) -> tuple[Stored, ...]:
-    """Return the fields of `Params`: weights of operations and trainable parameters of neurons, in text order."""
+    """Return the fields of `Params`: weights and delays of operations, trainable parameters of neurons, in text order."""
     found: list[Stored] = []
     for node in plan.network.nodes:
         if isinstance(node, model.OpNode):
@@ -51,9 +54,16 @@ def stored_parameters(plan: StepPlan) -> tuple[Stored, ...]:
                 comment = f"{chain_text(node)}, {list(weight.shape)}{'' if unit == '1' else ' ' + unit}"
                 found.append(
                     Stored(
-                        name, identifier(name), weight.shape, f"{comment}  ({place(node.span)})", initial, decays=True
+                        name,
+                        identifier(name),
+                        weight.shape,
+                        f"{comment}  ({place(node.span)})",
+                        initial,
+                        decays=weight.decays,
                     )
                 )
+            if isinstance(node.op, WithTimes) and node.op.times.trainable:
+                found.append(_trained_delays(node, node.op.times))
         elif isinstance(node, model.Layer):
             dt = plan.network.dt
             found += [_trainable(node, param, dt) for param in node.neuron.params if param.trainable]
@@ -80,7 +90,49 @@ def _trainable(layer: model.Layer, param: model.Param, dt: float) -> Stored:
     formula = value.replace("{raw}", "raw") if value else "as it is"
     unit = unit_name(param.dimension)
     comment = f"{layer.name}.{param.name} = {formula}, {unit}  ({place(param.span)})"
-    return Stored(name, identifier(name), shape, comment, initial, value, clip)
+    return Stored(name, identifier(name), shape, comment, initial, value, clip, of_neuron=True)
+
+
+def _trained_delays(node: model.OpNode, times: DelayTimes) -> Stored:
+    """Trainable delays in their raw space, in ms when they are read."""
+    name = f"{node.name}.delay"
+    interval = model.Interval(times.low, times.high, times.via)
+    value, inverse, clip = _bijector(interval, times.centre)
+    initial = inverse.replace("{value}", _delays_at_first(node, times))
+    formula = value.replace("{raw}", "raw") if value else "as it is"
+    comment = f"{name} = {formula}, {list(times.shape)} ms  ({place(node.span)})"
+    return Stored(name, identifier(name), times.shape, comment, initial, value, clip, of_neuron=True)
+
+
+def _delays_at_first(node: model.OpNode, times: DelayTimes) -> str:
+    """Return the text of the delays as they begin, in ms, inside their interval."""
+    start = ", ".join(number_text(a) for a in times.start)
+    if not times.draw:
+        return f"jnp.full({times.shape!r}, {start})"
+    key = f"stream(key, {stream_number(f'{node.name}.delay')})"
+    draw = f"draw_{times.draw}({key}, {times.shape!r}, {start})"
+    return f"clamp_inside({draw}, {number_text(times.low)}, {number_text(times.high)})" if times.trainable else draw
+
+
+def _fixed_delays(node: model.OpNode, times: DelayTimes, dt: float) -> Stored:
+    name = f"{node.name}.delay"
+    start = f"rounded_delay({_delays_at_first(node, times)}, {number_text(dt)}, {times.first}, {times.last})"
+    return Stored(name, identifier(name), times.shape, f"{name}, {list(times.shape)} steps  ({place(node.span)})", start)
+
+
+def _width(node: model.OpNode, start: float) -> Stored:
+    name = f"{node.name}.sigma"
+    comment = f"{name}, the width of its kernel in steps  ({place(node.span)})"
+    return Stored(name, identifier(name), (), comment, f"jnp.full((), {number_text(start)})")
+
+
+def delay_text(node: model.OpNode, times: DelayTimes) -> str:
+    """Return the text of the delays of a node in steps: whole ones from `buffers`, trained ones from `params`."""
+    if not times.trainable:
+        return f"buffers.{identifier(f'{node.name}.delay')}"
+    stored = _trained_delays(node, times)
+    raw = f"params.{stored.field}"
+    return f"{stored.value.replace('{raw}', raw) if stored.value else raw} / DT"
 
 
 def _draw(drawn: model.Drawn, name: str, shape: Shape, values: dict[str, float]) -> str:
@@ -113,8 +165,21 @@ def _bijector(interval: model.Interval, centre: float) -> tuple[str, str, tuple[
 
 
 def stored_buffers(plan: StepPlan) -> tuple[Stored, ...]:
-    """Return the fields of `Buffers`: drawn parameters that are not trained, and carried states."""
+    """Return the fields of `Buffers`: statistics of norms, drawn values that are not trained, and carried states."""
     found: list[Stored] = []
+    for node in plan.network.operations:
+        for buffer in node.op.buffers():
+            name = f"{node.name}.{buffer.name}"
+            unit = unit_name(buffer.dimension)
+            comment = f"{name}, running, {list(buffer.shape)}{'' if unit == '1' else ' ' + unit}  ({place(node.span)})"
+            start = f"jnp.full({buffer.shape!r}, {number_text(buffer.start)})"
+            found.append(Stored(name, identifier(name), buffer.shape, comment, start))
+        if isinstance(node.op, WithTimes):
+            times = node.op.times
+            if not times.trainable:
+                found.append(_fixed_delays(node, times, plan.network.dt))
+            if times.schedule is not None:
+                found.append(_width(node, times.schedule.start))
     for layer in plan.network.layers:
         values = parameter_values(layer.neuron.params, plan.network.dt)
         for param in layer.neuron.params:

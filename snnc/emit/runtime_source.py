@@ -1,4 +1,4 @@
-"""The runtime functions as text: what an emitted file calls is pasted into it, with what that calls in turn."""
+"""The runtime functions and classes as text: what an emitted file uses is pasted into it, with what that uses in turn."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parent.parent
 _FILES = (
     "emit/runtime/values.py", "emit/runtime/initialisers.py", "emit/runtime/encoders.py", "emit/runtime/sequences.py",
-    "emit/runtime/loops.py", "emit/runtime/kernels.py", "emit/runtime/steps.py", "emit/runtime/readouts.py",
-    "emit/runtime/losses.py", "emit/runtime/penalties.py", "emit/runtime/metrics.py", "data/batches.py",
+    "emit/runtime/norms.py",
+    "emit/runtime/images.py", "emit/runtime/delays.py", "emit/runtime/loops.py", "emit/runtime/kernels.py", "emit/runtime/blocks.py",
+    "emit/runtime/steps.py", "emit/runtime/readouts.py",
+    "emit/runtime/losses.py", "emit/runtime/penalties.py", "emit/runtime/metrics.py", "emit/runtime/events.py",
+    "data/batches.py", "data/event_lists.py", "emit/runtime/mesh.py",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeFunction:
-    """One function with its decorators and, for a `custom_jvp`, its rule."""
+    """One function with its decorators and, for a `custom_jvp`, its rule; or one class."""
 
     name: str
     text: str
@@ -33,7 +36,7 @@ def runtime_functions() -> dict[str, RuntimeFunction]:
         text = (_PACKAGE / file).read_text(encoding="utf-8")
         lines = text.splitlines()
         for node in ast.parse(text).body:
-            if not isinstance(node, ast.FunctionDef):
+            if not isinstance(node, ast.FunctionDef | ast.ClassDef):
                 continue
             start = min([node.lineno, *(d.lineno for d in node.decorator_list)]) - 1
             source = "\n".join(lines[start : node.end_lineno])
@@ -47,7 +50,7 @@ def runtime_functions() -> dict[str, RuntimeFunction]:
     return found
 
 
-def _owner(node: ast.FunctionDef) -> str | None:
+def _owner(node: ast.FunctionDef | ast.ClassDef) -> str | None:
     """Return `f` for a function decorated with `@f.defjvp`."""
     for decorator in node.decorator_list:
         if (

@@ -5,11 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from snnc import model
+from snnc.emit.block_view import Blocks
 from snnc.emit.loop_view import GroupLoop, LoopView
-from snnc.emit.node_lines import delay_line, is_ring, layer_line, operation_line
+from snnc.emit.node_lines import (
+    batch_norm_lines,
+    delay_line,
+    is_ring,
+    layer_line,
+    operation_line,
+    product_line,
+    step_lines,
+)
 from snnc.emit.statement_text import LineView
+from snnc.lower.blocks import in_order
 from snnc.lower.kernels import Kernels
-from snnc.lower.schedule import sources_of
+from snnc.lower.schedule import Active, sources_of
+from snnc.ops.norms import BatchNorm
 from snnc.plan import Adjoint, StepPlan
 
 
@@ -28,19 +39,28 @@ def sequence_view(
     kept: frozenset[str],
     ends: bool,
     kernels: Kernels,
+    blocks: Blocks,
+    prefix: str = "",
+    events: frozenset[str] = frozenset(),
 ) -> SequenceView:
     """Return the network over a sequence; `kept` are operations whose result is read from outside (by a readout).
 
-    With `ends` the last states get their names. `kernels` is empty where no layer shall run in one.
+    With `ends` the last states get their names. `kernels` is empty where no layer shall run in one; `prefix` begins the names of
+    time loops. Inputs in `events` may come as event lists.
     """
     lines: list[LineView] = []
     loops: list[LoopView] = []
-    for number, group in enumerate(plan.groups, 1):
+    uses = () if kernels else blocks.uses(plan, kept)
+    for unit in in_order([group.nodes for group in plan.groups], uses):
+        if isinstance(unit, model.Use):
+            lines.append(blocks.call(plan, unit, "run"))
+            continue
+        number, group = next((k, g) for k, g in enumerate(plan.groups, 1) if g.nodes == unit)
         first = group.nodes[0]
         if group.loop or (isinstance(first, model.Layer) and plan.body(first.name).random):
             members = {node.name for node in group.nodes}
             read = {s.node for node in plan.order if node.name not in members for s in sources_of(node)}
-            loop = GroupLoop(group, plan, adjoints, number, kept | read)
+            loop = GroupLoop(group, plan, adjoints, f"{prefix}loop_{number}", kept | read)
             loops.append(loop.view())
             lines.append(loop.call(truncate, ends))
         elif isinstance(first, model.Layer):
@@ -50,6 +70,27 @@ def sequence_view(
             lines.append(layer_line(first, plan, truncate, derived, ends, written))
         elif is_ring(first):
             lines.append(delay_line(first, plan, truncate, ends))
+        elif isinstance(first.op, BatchNorm):
+            lines += batch_norm_lines(first, first.op, plan)
+        elif first.sources[0].node in events:
+            lines.append(product_line(first, plan))
         else:
             lines.append(operation_line(first, plan, {}))
     return SequenceView(tuple(lines), tuple(loops))
+
+
+def network_step_lines(plan: StepPlan, states: dict[str, str], kept: frozenset[str], blocks: Blocks) -> list[LineView]:
+    """Print one step of a network; `states` says where the state of a layer or a delay is read."""
+    uses = blocks.uses(plan, kept)
+    lines: list[LineView] = []
+    alone: list[Active] = []
+    rings: list[LineView] = []
+    for unit in (*in_order([(node,) for node in plan.order], uses), None):
+        if isinstance(unit, tuple):
+            alone += unit
+            continue
+        now, late = step_lines(tuple(alone), plan, {}, states, "state.n")
+        lines, rings, alone = lines + now, rings + late, []
+        if unit is not None:
+            lines.append(blocks.call(plan, unit, "step"))
+    return lines + rings

@@ -5,11 +5,15 @@ from __future__ import annotations
 from snnc import model
 from snnc.emit.names import class_name, field_name, function_name, identifier, stream_number
 from snnc.emit.neuron_view import draws_states
-from snnc.emit.node_lines import weight_texts
+from snnc.emit.node_lines import is_ring, weight_texts
+from snnc.emit.parameters import delay_text
+from snnc.emit.pytext import number_text
 from snnc.emit.readouts import fold_slots
 from snnc.emit.statement_text import FieldView, LineView, place
 from snnc.emit.tensor_text import FoldUse
+from snnc.ops.delays import DelayedDense, WithTimes
 from snnc.ops.memory import Delay, Dropout
+from snnc.ops.norms import BatchNorm, LayerNorm
 from snnc.ops.tensor_functions import TENSOR_FUNCTIONS
 from snnc.plan import StepPlan
 
@@ -36,12 +40,16 @@ def state_starts(plan: StepPlan, folds: tuple[FoldUse, ...]) -> tuple[tuple[Line
                 text += f"._replace({values})"
             fields.append(FieldView(field_name(node.name), f"{class_name(body.name)}State"))
             lines.append(LineView("", f"{start_name(field_name(node.name))} = {text}"))
-        elif isinstance(node, model.OpNode) and isinstance(node.op, Delay) and node.op.steps > 0:
-            shape = ", ".join(map(str, (node.op.steps, "batch", *node.shape)))
+        elif isinstance(node, model.OpNode) and is_ring(node):
+            held = node.op.held()
+            shape = ", ".join(map(str, (held, "batch", *node.in_shapes[0])))
             value = _initial_value(node.sources[0], plan)
             start = f"jnp.zeros(({shape}))" if value is None else f"jnp.broadcast_to({value}, ({shape}))"
-            fields.append(FieldView(name, f"Array  # the last {node.op.steps} steps  ({place(node.span)})"))
+            fields.append(FieldView(name, f"Array  # the last {held} steps  ({place(node.span)})"))
             lines.append(LineView("", f"{start_name(name)} = {start}"))
+            if isinstance(node.op, WithTimes) and node.op.has_kernel:
+                fields.append(FieldView(f"{name}_kernel", f"Array  # how much each of these steps counts  ({place(node.span)})"))
+                lines.append(LineView("", f"{start_name(f'{name}_kernel')} = {_kernel(node, node.op)}"))
         elif isinstance(node, model.OpNode) and isinstance(node.op, Dropout):
             fields.append(FieldView(name, f"Array  # one mask a sample  ({place(node.span)})"))
             mask = f"dropout_mask(keys, {stream_number(node.name)}, {node.op.rate!r}, {node.shape!r}, train)"
@@ -62,6 +70,22 @@ def state_starts(plan: StepPlan, folds: tuple[FoldUse, ...]) -> tuple[tuple[Line
     return tuple(lines), tuple(fields)
 
 
+def _kernel(node: model.OpNode, op: WithTimes) -> str:
+    """Return the text of the weights of past steps, of a product times those of its synapses."""
+    times, delay = op.times, delay_text(node, op.times)
+    ends = f"{times.first}, {times.last}"
+    product = isinstance(op, DelayedDense)
+    weight = weight_texts(node)["w"] if product else ""
+    if not times.trainable:
+        taps = f"one_tap({delay}, {ends}, {weight}.dtype)"
+    elif times.sigma is None:
+        taps = f"linear_taps({delay}, {ends}, train)"
+    else:
+        width = f"buffers.{identifier(f'{node.name}.sigma')}" if times.schedule else number_text(times.sigma.start)
+        taps = f"gaussian_taps({delay}, {ends}, {width}, train)"
+    return f"{taps} * {weight}" if product else taps
+
+
 def start_name(name: str) -> str:
     """Return the local variable of a state at time 0: no function is named so, while `lif_start` is one of a neuron."""
     return f"{name}_0"
@@ -78,6 +102,8 @@ def _initial_value(signal: model.Signal, plan: StepPlan) -> str | None:
             return None
         zero = slot.init.value == 0.0 if hasattr(slot.init, "value") else False
         return None if zero else f"{start_name(field_name(node.name))}.{field_name(slot.name)}"
+    if isinstance(node.op, BatchNorm | LayerNorm):
+        return None  # before the first step there is nothing to take statistics of
     before = [_initial_value(source, plan) for source in node.sources]
     if all(text is None for text in before) and not any(w.name == "b" for w in node.op.weights()):
         return None
@@ -107,7 +133,7 @@ def next_state(field: str, plan: StepPlan, folds: tuple[FoldUse, ...]) -> str:
             return f"{identifier(layer.name)}_state"
     for op in plan.network.operations:
         if identifier(op.name) == field:
-            return f"{field}_ring" if isinstance(op.op, Delay) else f"state.{field}"
+            return f"{field}_ring" if is_ring(op) else f"state.{field}"
     if any(field in fold_slots(fold) for fold in folds):
         return field
     return "state.n + 1" if field == "n" else f"state.{field}"

@@ -86,19 +86,24 @@ def statement_text(statement: Statement, name: Callable[[str], str]) -> str:
     match statement:
         case Assign(target, value):
             return f"{local_name(target)} = {python_text(value, name)}"
-        case Fire(target, condition, margin, surrogate):
-            args = [python_text(margin, name), python_text(condition, name)]
-            function = "silent_gradient"
-            if surrogate is not None:
-                function = f"fire_{surrogate_name(surrogate.function.name)}"
-                args += [python_text(arg, name) for arg in surrogate.args]
-            return f"{local_name(target)} = {function}({', '.join(args)})"
+        case Fire(target):
+            return f"{local_name(target)} = {emission_text(statement, name)}"
         case Integrate(targets, _, method, substeps):
             comma = "," if len(targets) == 1 else ""
             start = ", ".join(name(t) for t in targets)
             slope = "\n    ".join(slope_lines(statement, name).splitlines())
             left = ", ".join(local_name(t) for t in targets)
             return f"{slope}\n\n    {left}{comma} = {method}(slope, ({start}{comma}), DT, {substeps})"
+
+
+def emission_text(fire: Fire, name: Callable[[str], str]) -> str:
+    """Return the call that makes a spike."""
+    args = [python_text(fire.margin, name), python_text(fire.condition, name)]
+    function = "silent_gradient"
+    if fire.surrogate is not None:
+        function = f"fire_{surrogate_name(fire.surrogate.function.name)}"
+        args += [python_text(arg, name) for arg in fire.surrogate.args]
+    return f"{function}({', '.join(args)})"
 
 
 def slope_lines(integrate: Integrate, name: Callable[[str], str]) -> str:

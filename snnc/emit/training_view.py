@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from snnc import model
+from snnc.emit.event_rule import event_share
 from snnc.emit.names import field_name, identifier, stream_number
 from snnc.emit.parameters import Stored, stored_parameters
 from snnc.emit.pytext import number_text, strings
@@ -54,10 +55,12 @@ class TrainingView:
     params_stream: int
     buffers_stream: int
     constants: tuple[str, ...]
+    events: bool
+    events_measured: bool
 
 
-def training_view(plan: StepPlan, recipe: model.Recipe) -> TrainingView:
-    """Return the view of a recipe for its network."""
+def training_view(plan: StepPlan, recipe: model.Recipe, events: tuple[model.Input, ...]) -> TrainingView:
+    """Return the view of a recipe for its network; the inputs in `events` may come as event lists."""
     network = plan.network
     printer = _printer(network, recipe)
     terms = (recipe.loss, *recipe.penalties)
@@ -67,7 +70,7 @@ def training_view(plan: StepPlan, recipe: model.Recipe) -> TrainingView:
     return TrainingView(
         recipe=recipe.name,
         data=_docstring(recipe.data.span.text),
-        encode_lines=_encode_lines(network, recipe),
+        encode_lines=_encode_lines(network, recipe, events),
         input_values=", ".join(f"{field_name(i.name)}={identifier(i.name)}" for i in network.inputs),
         reads_outputs=bool(read),
         output_lines=tuple(f"{identifier(name)} = outputs.{field_name(name)}" for name in read),
@@ -89,7 +92,10 @@ def training_view(plan: StepPlan, recipe: model.Recipe) -> TrainingView:
             f"START: str | None = {_quoted(recipe.start)}",
             "# fields with a time axis, which comes first in a batch",
             f"TIMED: tuple[str, ...] = {strings(_timed(network, recipe))}",
+            *_event_shares(network, recipe, events),
         ),
+        events=bool(events),
+        events_measured=recipe.sparse_input == "auto",
     )
 
 
@@ -121,12 +127,17 @@ def _printer(network: model.Network, recipe: model.Recipe) -> TensorPrinter:
     return TensorPrinter(spell, types, {}, "(DT * jnp.arange(1, steps + 1))[:]")
 
 
-def _encode_lines(network: model.Network, recipe: model.Recipe) -> tuple[str, ...]:
+def _encode_lines(network: model.Network, recipe: model.Recipe, events: tuple[model.Input, ...]) -> tuple[str, ...]:
     data = recipe.data
     lines: list[str] = []
     with_time = _timed(network, recipe)
     for node in network.inputs:
         name, timed = identifier(node.name), node.name in with_time
+        if node in events:
+            lines += [f'{name} = batch["{node.name}"]', f"if not isinstance({name}, Events):"]
+            lines.append(f"    {name} = jnp.asarray({name}, float)")
+            lines += [f"    {name} = flatten_features({name}, lead=2)" for _ in data.transforms]
+            continue
         lines.append(f'{name} = jnp.asarray(batch["{node.name}"], float)')
         for transform in data.transforms:
             spec = TRANSFORMS[transform.name]
@@ -144,6 +155,17 @@ def _encode_lines(network: model.Network, recipe: model.Recipe) -> tuple[str, ..
         steps = f"{name}.shape[0]" if encoder.steps is None else str(recipe.steps)
         lines.append(f"{name} = {encoder.runtime}({name}, {key}, steps={steps}, dt=DT{options})")
     return tuple(lines)
+
+
+def _event_shares(network: model.Network, recipe: model.Recipe, events: tuple[model.Input, ...]) -> tuple[str, ...]:
+    """Say for each input in `events` how long its lists may be."""
+    shares = []
+    for node in events:
+        shares.append(f'"{node.name}": {number_text(event_share(node, network, recipe))}')
+    if not shares:
+        return ()
+    comment = "# spikes are read as lists of events no longer than these shares of what they stand for"
+    return (comment, f"EVENT_SHARES = {{{', '.join(shares)}}}")
 
 
 def _timed(network: model.Network, recipe: model.Recipe) -> list[str]:
@@ -235,17 +257,18 @@ def _optimizer_lines(optimizer: model.Optimizer, recipe: model.Recipe, params: t
 
 
 def _rule(optimizer: model.Optimizer, recipe: model.Recipe, param: Stored) -> tuple[str, str]:
-    """Weight decay acts on weights of operations, never on parameters of neurons, unless a group says so."""
+    """Weight decay acts on weights of operations, never on those of norms and neurons, unless a group says so."""
     if any(fnmatchcase(param.name, pattern) for pattern in recipe.freeze):
         return "frozen", "optax.set_to_zero()"
     lr = optimizer.lr
     decay = optimizer.weight_decay if param.decays else 0.0
-    label = "weights" if param.decays or optimizer.weight_decay == 0 else "neurons"
+    other = "neurons" if param.of_neuron else "norms"
+    label = "weights" if param.decays or optimizer.weight_decay == 0 else other
     for k, group in enumerate(optimizer.groups, 1):
         if fnmatchcase(param.name, group.pattern):
             lr = group.lr if group.lr is not None else lr
             decay = group.weight_decay if group.weight_decay is not None else decay
-            label = f"group_{k}" if label == "weights" else f"group_{k}_neurons"
+            label = f"group_{k}" if label == "weights" else f"group_{k}_{other}"
     return label, _method(optimizer, lr, decay)
 
 

@@ -51,7 +51,7 @@ def find_cause(compiled: Compiled, module: TrainableModule, state: Any, batch: F
     key = module.key_of_epoch(state)
     run_batch = jax.jit(module.run_batch, static_argnums=4)
     x, signals, _ = run_batch(state.params, state.buffers, dict(batch), key, True)
-    steps = max((len(a) for a in jax.tree.leaves((x, signals))), default=1)
+    steps = max((a.shape[0] for a in (*x, *jax.tree.leaves(signals))), default=1)
     cause = _lost_signal(compiled, flatten_signals(module, signals), steps)
     if cause is not None:
         return cause

@@ -23,6 +23,7 @@ from snnc.harness.datasets import sample_count
 from snnc.harness.diagnosis import explained, find_cause, too_large_a_step
 from snnc.harness.divergence import DivergedError, FiniteWatch, check_weights
 from snnc.harness.emitted import Epoch, Fields, Progress, TrainableModule
+from snnc.harness.event_lists import with_event_lists
 from snnc.harness.identity import Identity
 from snnc.harness.records import EpochRecord, Reporter, RunPlan, TrainOptions
 from snnc.harness.run_folder import RunFolder
@@ -47,7 +48,7 @@ class _EpochClock:
 
 
 class TrainingRun:
-    """One training: `history` has every finished epoch, `selected` the one whose weights are kept.
+    """One training: `history` has every finished epoch, `selected` the one whose weights are kept, `told` words on its data.
 
     `begin` or `go_on` gives it its start, `fit` runs it to the end.
     """
@@ -61,7 +62,8 @@ class TrainingRun:
         options: TrainOptions,
         report: Reporter,
     ) -> None:
-        self.compiled, self.module, self.parts = compiled, module, parts
+        self.compiled, self.module = compiled, module
+        self.parts, self.told = with_event_lists(compiled, module, parts, identity.batch)
         self.identity, self.options, self.report = identity, options, report
         self.folder = RunFolder(options.folder)
         self.history: list[EpochRecord] = []

@@ -10,14 +10,19 @@ from snnc.diagnostics import Code, CompileError, fail
 from snnc.memory import available_bytes
 from snnc.semantics.fields import expects_time
 from snnc.semantics.footprint import footprint, gigabytes
+from snnc.semantics.norms import check_steps
 from snnc.source import Span
 
 
 def check_room_to_train(
     network: model.Network, recipe: model.Recipe, parts: Mapping[str, Mapping[str, Any]], batch: int | None
 ) -> None:
-    """Raise E0701 for a training that needs more memory than there is; `batch` of the recipe where None."""
+    """Raise E0701 for a training that needs more memory than there is, E0401 where its samples do not fit the norms.
+
+    `batch` is that of the recipe where None.
+    """
     wanted, steps = batch or recipe.batch, recipe.steps or _steps_of(network, recipe, parts["train"])
+    check_steps(network, steps, training=True)
     counts, room = footprint(network), room_of_device()
     kept = _kept_steps(steps, recipe.checkpoint)
     needed = counts.train_bytes(kept, wanted)
@@ -46,7 +51,8 @@ def _kept_steps(steps: int, checkpoint: int | None) -> int:
 
 
 def check_room_to_run(network: model.Network, steps: int) -> None:
-    """Raise E0701 for a simulation whose signals this machine cannot hold."""
+    """Raise E0701 for a simulation whose signals this machine cannot hold, E0401 for one that is too long for its norms."""
+    check_steps(network, steps, training=False)
     needed, room = footprint(network).run_bytes(steps), room_of_device()
     if room is not None and needed > room:
         help = "give a shorter `--duration`, or make the layers smaller"

@@ -76,6 +76,7 @@ def _train(compiled: Compiled, parts: Mapping[str, Fields], options: TrainOption
         plan = run.plan()
         _write_config(folder, plan, options, identity, module.MODEL_HASH)
         report.start(plan)
+        told += run.told
         if about is not None:
             told.append(identity.version_note(about.identity))
         elif options.resume:

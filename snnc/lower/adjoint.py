@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
+from snnc import model
 from snnc.expr import Apply, Expr, Num, Var, rewrite, substitute, variables
 from snnc.lower.derivatives import ZERO, NotDerivableError, added, apply_where, contributions, product
 from snnc.lower.residuals import choose_residuals
-from snnc.lower.single_assignment import Values, base, fires, single_assignment, taken
+from snnc.lower.single_assignment import Values, base, fires, single_assignment, taken, tested_by_margin
 from snnc.plan import KEPT, NEXT, OUT, Adjoint, Assign, Body, Fire, Integrate, Kept, Pullback, Statement
 
 __all__ = ["NotDerivableError", "derive_adjoint"]
@@ -170,6 +171,7 @@ class _Assembled:
         kept, statements = _held(self.body, self.values, chosen.kept, self.half)
         local = self._local_names(chosen.again, {k.name for k in kept})
         names: dict[str, Expr] = {v: Var(KEPT + k.name) for v, k in zip(chosen.kept, kept, strict=True)}
+        spike = self._spike(names)
         names |= {value: Var(name) for value, name in local.items()}
 
         def spelled(expr: Expr) -> Expr:
@@ -183,7 +185,21 @@ class _Assembled:
             slots=tuple((name, spelled(e)) for name, e in slots),
             ports=tuple((name, spelled(e)) for name, e in ports),
             learned=tuple((name, spelled(e)) for name, e in learned),
+            spike=spike,
         )
+
+    def _spike(self, kept: dict[str, Expr]) -> Fire | None:
+        """Return how the published spike follows from a kept margin of full precision, if it does."""
+        value = next((self.values.last[p.variable] for p in self.body.published if p.name == "spike"), None)
+        for _, statement in self.values.statements:
+            match statement:
+                case Fire(target, condition, Var(margin), model.SurrogateUse(_, args)) if target == value:
+                    test = tested_by_margin(condition, self.values.definition(Var(margin)), self.values.positive_params)
+                    if self.half or test is None or margin not in kept or any(variables(arg) for arg in args):
+                        return None
+                    read = kept[margin]
+                    return replace(statement, condition=Apply(test, (read, Num(0.0))), margin=read)
+        return None
 
     def _ends(self, names: list[str]) -> list[tuple[str, Expr]]:
         totals = [(name, self.reverse.total(f"{name}@0")) for name in names]

@@ -94,7 +94,7 @@ def sources_of(node: Active) -> tuple[model.Signal, ...]:
 
 def delays(node: Active) -> bool:
     """Whether the node only reads what was published in earlier steps."""
-    return isinstance(node, model.OpNode) and node.op.memory == "delay" and getattr(node.op, "steps", 0) >= 1
+    return isinstance(node, model.OpNode) and node.op.least_delay() >= 1
 
 
 def _sorted(nodes: tuple[Active, ...]) -> tuple[Active, ...]:

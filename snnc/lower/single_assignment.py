@@ -5,7 +5,7 @@ This is what the adjoint and its choice of residuals work on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from snnc.expr import Apply, Expr, Num, Var, substitute, variables
@@ -43,13 +43,15 @@ class Values:
     """The values of one step.
 
     `statements` read and write values; `index` is each one's place in the body, and `last` maps a name to its value
-    at the end. Copies (`a = b`) are no statements: `a` then stands for the value of `b`.
+    at the end. Copies (`a = b`) are no statements: `a` then stands for the value of `b`. `positive_params` are the
+    parameters that are greater than 0 whatever they are set to.
     """
 
     statements: list[tuple[int, Statement]] = field(default_factory=list)
     last: dict[str, str] = field(default_factory=dict)
     truths: set[str] = field(default_factory=set)
     margins: set[str] = field(default_factory=set)
+    positive_params: frozenset[str] = frozenset()
 
     def definitions(self, by_margin: bool = False) -> dict[str, list[Expr]]:
         """Return the ways to compute each value from others; those of explicit integrations have none.
@@ -65,7 +67,7 @@ class Values:
                     found[target] = [Apply("where", (Var(fires(target)), Num(1.0), Num(0.0)))]
                     found[fires(target)] = [condition]
                     distance = self.definition(margin)
-                    test = tested_by_margin(condition, distance)
+                    test = tested_by_margin(condition, distance, self.positive_params)
                     if test is not None:
                         found[fires(target)].append(Apply(test, (margin, Num(0.0))))
                     if by_margin:
@@ -97,17 +99,21 @@ class Values:
         return Apply(">", (Var(value), Num(0.0)))
 
 
-def tested_by_margin(condition: Expr, margin: Expr) -> str | None:
+def tested_by_margin(condition: Expr, margin: Expr, positive: Collection[str]) -> str | None:
     """Return how the margin says whether a condition holds: ">=" or ">" against 0; None if it does not.
 
-    >>> tested_by_margin(Apply(">=", (Var("v"), Var("c"))), Apply("-", (Var("v"), Var("c"))))
+    A scale must be known to be greater than 0: a number, or one of the parameters `positive`.
+
+    >>> tested_by_margin(Apply(">=", (Var("v"), Var("c"))), Apply("-", (Var("v"), Var("c"))), ())
     '>='
     """
     match condition, margin:
         case Apply(">" | ">=" as test, (left, right)), Apply("-", (a, b)) if (left, right) == (a, b):
             return test
         case Apply(), Apply("/", (over, Num(scale))) if scale > 0:
-            return tested_by_margin(condition, over)
+            return tested_by_margin(condition, over, positive)
+        case Apply(), Apply("/", (over, Var(scale))) if scale in positive:
+            return tested_by_margin(condition, over, positive)
         case Apply(">" | ">=" as test, (left, Num(0.0))), other if left == other:
             return test
     return None
@@ -115,7 +121,8 @@ def tested_by_margin(condition: Expr, margin: Expr) -> str | None:
 
 def single_assignment(body: Body) -> Values:
     """Return the values of `body`; slots, ports and chances as they come in are version 0."""
-    values = Values()
+    bounded = (p for p in body.neuron.params if p.interval is not None and p.interval.low >= 0)
+    values = Values(positive_params=frozenset(p.name for p in bounded))
     count: dict[str, int] = {}
     for name in (*(s.name for s in body.slots), *body.ports, CHANCE):
         count[name] = 0

@@ -20,6 +20,12 @@ class Delay(Operation):
     kind: str = "delay"
     memory: str = "delay"
 
+    def held(self) -> int:
+        return self.steps
+
+    def least_delay(self) -> int:
+        return self.steps
+
 
 @dataclass(frozen=True, slots=True)
 class Dropout(Operation):

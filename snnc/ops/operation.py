@@ -24,12 +24,25 @@ class Init:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """A trainable array of an operation, called `PATH.name`."""
+    """A trainable array of an operation, called `PATH.name`. With `by_step` its first axis runs over the steps of a sample."""
 
     name: str
     shape: Shape
     init: Init
     dimension: Dimension
+    decays: bool = True  # whether weight decay acts on it
+    by_step: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """An array of an operation that goes from batch to batch without gradient, called `PATH.name`; it begins as `start`."""
+
+    name: str
+    shape: Shape
+    start: float
+    dimension: Dimension
+    by_step: bool = False
 
 
 class Operation:
@@ -43,9 +56,21 @@ class Operation:
     memory: str = ""
     transposable: ClassVar[bool] = True
     keeps_input: bool = False  # whether `transposed` reads the sources
+    varies: bool = False  # whether its result changes from step to step where its source does not
 
     def weights(self) -> tuple[Weight, ...]:
         return ()
+
+    def buffers(self) -> tuple[Buffer, ...]:
+        return ()
+
+    def held(self) -> int:
+        """The past steps of its source that it keeps in `State`."""
+        return 0
+
+    def least_delay(self) -> int:
+        """By how many steps it reads its source late at least; from 1 on it breaks a circle."""
+        return 0
 
     def text(self, x: tuple[str, ...], weights: Mapping[str, str]) -> str:
         """The emitted expression; `weights` maps weight names to texts."""

@@ -19,6 +19,7 @@ from snnc.semantics.lints import check_maxima, check_silence, trained_by
 from snnc.semantics.modules import KIND_WORDS, Module, name_span
 from snnc.semantics.networks import resolve_network
 from snnc.semantics.neurons import resolve_neuron
+from snnc.semantics.norms import settle_norms
 from snnc.semantics.parameters import parameter_values
 from snnc.semantics.quantities import declared_dimension
 from snnc.semantics.recipes import resolve_recipe
@@ -146,6 +147,7 @@ def _check_network(item: nodes.Network, module: Module, findings: Findings) -> m
     if not trained:
         lint(network, None, findings)
         check_windows(network, findings)
+        settle_norms(network, None, findings)
     return network
 
 
@@ -179,6 +181,7 @@ def _check_train(
         return  # its own errors stand already
     recipe = resolve_recipe(item, module, network, findings, lambda data: None)
     if recipe is not None:
+        network = settle_norms(network, recipe, findings)
         lint(network, recipe, findings)
 
 

@@ -12,7 +12,6 @@ from math import prod
 from snnc import model
 from snnc.diagnostics import Code, fail
 from snnc.limits import MAX_MODEL_BYTES
-from snnc.ops.memory import Delay
 
 _NUMBER = 4  # bytes
 
@@ -47,7 +46,7 @@ class Footprint:
 def footprint(network: model.Network) -> Footprint:
     """Return the counts of a resolved network."""
     parameters = sum(prod(weight.shape) for node in network.operations for weight in node.op.weights())
-    delayed = sum(node.op.steps * prod(node.shape) for node in network.operations if isinstance(node.op, Delay))
+    delayed = sum(node.op.held() * prod(node.in_shapes[0]) for node in network.operations if node.op.held())
     neurons = signals = states = 0
     for layer in network.layers:
         size, kept = prod(layer.shape), len(layer.neuron.states)

@@ -17,6 +17,7 @@ from snnc.semantics.elaboration import Elaboration, PendingLayer, PendingOp, fin
 from snnc.semantics.expressions import resolve, resolve_as
 from snnc.semantics.modules import Module, name_span
 from snnc.semantics.neurons import resolve_neuron
+from snnc.semantics.norms import check_norms
 from snnc.semantics.operations.binding import whole
 from snnc.semantics.operations.spec import Build
 from snnc.semantics.scope import Scope, Typed
@@ -201,7 +202,7 @@ def _read_input(e: Elaboration, part: nodes.Port) -> None:
 def _read_layer(e: Elaboration, name: str, instance: nodes.Instance, doc: str, span: Span) -> None:
     e.add(name, span)
     full = e.full(name)
-    if not e.prefix and (name in ("n", "key") or name.endswith("_fold")):
+    if not e.prefix and (name in ("n", "key") or name.endswith(("_fold", "_kernel"))):
         e.findings.add(
             Code.RESERVED_NAME, span, f"`{name}` is what the emitted file calls a part of its own state",
             help="give the layer another name",
@@ -238,6 +239,7 @@ def _finish(e: Elaboration) -> model.Network:
     uses = tuple(e.uses)
     network = model.Network(e.item.name, e.item.doc, e.dt or 1.0, tuple(found), (), name_span(e.item), uses)
     check_cycles(e, network)
+    check_norms(network, e.findings)
     return network
 
 

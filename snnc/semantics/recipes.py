@@ -9,6 +9,7 @@ from snnc import model
 from snnc.diagnostics import Code, Findings, Label, did_you_mean
 from snnc.expr import Apply, Var, walk
 from snnc.semantics.data_sets import Pipeline, resolve_data
+from snnc.semantics.event_inputs import read_sparse_input
 from snnc.semantics.fields import match_fields, needs_encoder
 from snnc.semantics.modules import Module, name_span
 from snnc.semantics.operations.binding import whole
@@ -27,7 +28,19 @@ from snnc.syntax import nodes
 from snnc.syntax.walk import parts
 from snnc.units import ONE
 
-SETTINGS = ("epochs", "batch", "seed", "learn", "loss", "optimizer", "select", "freeze", "start", "precision")
+SETTINGS = (
+    "epochs",
+    "batch",
+    "seed",
+    "learn",
+    "loss",
+    "optimizer",
+    "select",
+    "freeze",
+    "start",
+    "precision",
+    "sparse_input",
+)
 
 FieldLoader = Callable[[model.DataSet], tuple[model.Field, ...] | None]
 
@@ -80,6 +93,8 @@ def resolve_recipe(
     select = read_select(settings, metrics, pipeline, findings)
     if findings.errors or loss is None:
         return None
+    terms = (loss, *penalties, *metrics)
+    sparse_input = read_sparse_input(settings, network, pipeline.data, terms, learning.checkpoint, findings)
     return model.Recipe(
         name=item.name,
         network=network.name,
@@ -90,6 +105,7 @@ def resolve_recipe(
         truncate=learning.truncate,
         checkpoint=learning.checkpoint,
         precision=precision,
+        sparse_input=sparse_input,
         loss=loss,
         penalties=penalties,
         metrics=metrics,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from snnc import model
@@ -46,10 +47,11 @@ def segment_names(e: Elaboration, stem: str, target: str, instances: list[nodes.
 
 
 def _kind(instance: nodes.Instance) -> str:
-    """Return the name of an operation or block; of `repeat`, that of its block."""
-    if instance.func.text == "repeat" and len(instance.args) > 1 and isinstance(instance.args[1].value, nodes.Call):
-        return instance.args[1].value.func.text
-    return instance.func.text
+    """Return the name of an operation or block, in lower case; of `repeat`, that of its block."""
+    name = instance.func
+    if name.text == "repeat" and len(instance.args) > 1 and isinstance(instance.args[1].value, nodes.Call):
+        name = instance.args[1].value.func
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.parts[-1]).lower()
 
 
 def add_operations(

@@ -81,7 +81,7 @@ def _check_operation(e: Elaboration, op: PendingOp) -> None:
     if isinstance(expected, str):
         op.scope.findings.add(
             Code.SHAPE_MISMATCH, op.instance.span, f"`{op.spec.name}`: {expected}",
-            help="`flatten()` joins axes, `dense()` changes sizes",
+            help=op.spec.fits,
             labels=(Label(e.places[op.sources[0].node], f"{list(before[0])}"),),
         )  # fmt: skip
         return

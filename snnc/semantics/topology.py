@@ -26,8 +26,7 @@ def check_cycles(e: Elaboration, network: model.Network) -> None:
         if isinstance(node, model.Layer):
             before[node.name] = [s.node for _, signals in node.ports for s in signals]
         elif isinstance(node, model.OpNode):
-            delayed = node.op.memory == "delay" and getattr(node.op, "steps", 0) >= 1
-            before[node.name] = [] if delayed else [s.node for s in node.sources]
+            before[node.name] = [] if node.op.least_delay() >= 1 else [s.node for s in node.sources]
     done: set[str] = set()
     for start in before:
         path: list[str] = []

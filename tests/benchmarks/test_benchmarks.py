@@ -24,13 +24,13 @@ def test_runner_writes_all_figures(tmp_path):
     assert found["W3"]["skipped"].startswith("E0901")
     assert "W3: skipped: E0901" in done.stdout
     programs = found["W2"]["programs"]
-    assert list(programs) == ["naive", "hoisted", "adjoint", "train_step", "floor"]
+    assert list(programs) == ["naive", "hoisted", "adjoint", "train_step", "events", "floor"]
     for row in programs.values():
         assert row["ms_median"] >= row["ms_min"] > 0
         assert row["to_floor"] > 0
         assert row["to_naive"] > 0
         assert row["temp_bytes"] >= 0
-    for name in ("hoisted", "adjoint", "train_step"):
+    for name in ("hoisted", "adjoint", "train_step", "events"):
         assert {"x_h_dense_w", "h_h_dense_w", "h_out_dense_w"} == set(programs[name]["gradient_error"])
         assert max(programs[name]["gradient_error"].values()) < 1e-4
         assert programs[name]["first_loss"] == pytest.approx(programs["naive"]["first_loss"], rel=1e-5)
@@ -74,3 +74,22 @@ for options in snnc_peer.VARIANTS.values():
     first, second = ([float(loss) for loss in line.split()] for line in done.stdout.splitlines())
     assert first == pytest.approx(second, rel=1e-5)
     assert first[1] < first[0]
+
+
+def test_kernels_are_compared_with_the_scan(tmp_path):
+    """On a machine without a GPU the variants with kernels run too, and the report says that they say nothing."""
+    out = tmp_path / "gpu.json"
+    command = [sys.executable, "-m", "benchmarks.gpu", "--workloads", "W1,layer", "--rounds", "1", "--out", str(out)]
+    sizes = ["--steps", "5", "--batch", "2", "--neurons", "70", "--blocks", "64,128"]
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([*command, *sizes], cwd=ROOT, env=environment, capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no GPU here" in done.stdout
+    found = json.loads(out.read_text())
+    assert found["kernels"] is False
+    assert {"naive", "adjoint", "kernels", "floor"} <= set(found["workloads"]["W1"])
+    assert list(found["workloads"]["layer"]) == ["naive", "scan", "kernels 64", "kernels 128"]
+    for row in [*found["workloads"]["layer"].values(), found["workloads"]["W1"]["kernels"]]:
+        assert row["ms_median"] > 0
+        assert row["gradient_error"] < 1e-4

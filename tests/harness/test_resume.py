@@ -11,7 +11,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from snnc.diagnostics import CompileError
+from snnc.harness import train as training
 from snnc.harness.checkpoint import read_about
+from snnc.harness.load_module import load_module
 from snnc.harness.lock import sole_training
 from snnc.harness.records import TrainOptions
 from snnc.harness.simulate import evaluate_split
@@ -69,6 +71,33 @@ def breaks_after(report):
         return broken
 
     return after
+
+
+@pytest.fixture
+def modules(monkeypatch):
+    """The emitted modules that trainings have executed."""
+    found = []
+
+    def load(*arguments):
+        found.append(load_module(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(training, "load_module", load)
+    return found
+
+
+@pytest.fixture
+def misses():
+    """What was compiled since the test began, for it was not in the cache."""
+    found = []
+
+    def hear(name, **_):
+        if name.endswith("cache_misses"):
+            found.append(name)
+
+    jax.monitoring.register_event_listener(hear)
+    yield found
+    jax.monitoring.unregister_event_listener(hear)
 
 
 def log_of(folder):
@@ -130,6 +159,20 @@ def test_the_words_say_where_a_training_goes_on(compiled, options, report, break
     assert report.notes == ["goes on after epoch 2, update 2 of 5"]
     assert report.plans[0].epoch == 2
     assert report.samples[:3] == [96, 128, 144]
+
+
+def test_an_update_is_compiled_once_and_after_a_break_not_at_all(
+    compiled, options, report, breaks_after, modules, misses
+):
+    with pytest.raises(Broken):
+        train(compiled, options, breaks_after(8))
+    updates_compiled = modules[0].train_step._cache_size()
+    jax.clear_caches()
+    misses.clear()
+    train(compiled, dataclasses.replace(options, resume=True), report)
+
+    assert updates_compiled == modules[1].train_step._cache_size() == 1  # the last of five batches is short
+    assert misses == []
 
 
 def test_resuming_where_nothing_was_saved_begins(compiled, options, report):

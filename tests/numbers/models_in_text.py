@@ -13,7 +13,9 @@ import numpy as np
 from snnc.emit.names import field_name
 from snnc.harness.load_module import load_module
 from snnc.interp import run_network
+from snnc.model import signal_of
 from snnc.pipeline import Compiled, choose, compile_entry, load
+from snnc.plan import Kernel
 
 Signals = dict[str, np.ndarray]
 
@@ -35,8 +37,9 @@ class Model:
         """Return the signals of layers by dotted name."""
         found = {}
         for name in self.module.SIGNALS:
-            layer, _, rest = name.partition(".")
-            found[name] = np.asarray(getattr(getattr(signals, field_name(layer)), field_name(rest.replace(".", "_"))))
+            signal = signal_of(name)
+            part = f"{signal.name}_pre" if signal.pre else signal.name
+            found[name] = np.asarray(getattr(getattr(signals, field_name(signal.node)), field_name(part)))
         return found
 
     def run(self, *, key=None, train=False, params=None, **sequences) -> Signals:
@@ -87,18 +90,18 @@ class Model:
         return {name: recording[name] for name in self.module.SIGNALS}
 
 
-def compile_text(text: str) -> Model:
+def compile_text(text: str, kernel: Kernel = "scan") -> Model:
     """Compile `text` (without its first line) and execute what was emitted."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.snn"
         path.write_text(f"edition 2026\n{text}\n")
-        return compile_file(path)
+        return compile_file(path, kernel=kernel)
 
 
-def compile_file(path: Path, name: str | None = None) -> Model:
+def compile_file(path: Path, name: str | None = None, kernel: Kernel = "scan") -> Model:
     """Compile one entry of a file and execute what was emitted."""
     program = load(path)
-    compiled = compile_entry(program, choose(program, name))
+    compiled = compile_entry(program, choose(program, name), kernel=kernel)
     module = load_module(compiled.text)
     key = jax.random.key(0)
     return Model(compiled, module, module.init_params(key), module.init_buffers(key))

@@ -70,7 +70,7 @@ def gradient_of(network, checkpoint, steps=23, penalty=""):
     key = jax.random.key(2)
     rng = np.random.default_rng(0)
     batch = {
-        "a": (rng.random((5, steps, 4)) < 0.4).astype(float),
+        "a": (rng.random((steps, 5, 4)) < 0.4).astype(float),
         "label": np.arange(5) % 3,
         "weight": np.asarray([1.0, 1, 1, 1, 0]),
         "sample": np.arange(5),

@@ -1,5 +1,7 @@
 """Initial weights: `fn(key, shape, ...)`; the last axis of `shape` is the output."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,7 +29,9 @@ def normal_weights(
     key: Array, shape: tuple[int, ...], *, mean: float, std: float
 ) -> Array:
     """Return draws of N(mean, std^2), the same inside and outside of jit."""
-    return mean + std * jax.lax.optimization_barrier(jax.random.normal(key, shape))
+    barrier: Any = jax.lax.optimization_barrier  # keeps jit from rounding otherwise
+    draws: Array = barrier(jax.random.normal(key, shape))
+    return mean + std * draws
 
 
 def constant_weights(key: Array, shape: tuple[int, ...], *, value: float) -> Array:

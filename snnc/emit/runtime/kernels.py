@@ -154,7 +154,7 @@ def element_loop(
             d_state, d_held, sums = carry
             d_state, d_x, learned = transposed(constants, d_state, row)
             if length:
-                cut = n % length == 0
+                cut = lax.rem(n, jnp.full_like(n, length)) == 0
                 d_state = jax.tree.map(lambda d: jnp.where(cut, 0.0, d), d_state)
             now, d_moving = parted(d_x)
             d_held, sums = jax.tree.map(jnp.add, (d_held, sums), (now, learned))

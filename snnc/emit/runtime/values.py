@@ -1,5 +1,7 @@
 """Draws keyed by names, and the bijectors between raw and constrained parameters."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -43,9 +45,16 @@ def dropout_mask(
     return jnp.where(draws < rate, 0.0, 1.0 / (1.0 - rate)).astype(draws.dtype)
 
 
+def standard_normal(key: Array, shape: tuple[int, ...]) -> Array:
+    """Draws of N(0, 1), from which numbers follow alike inside and outside of jit."""
+    barrier: Any = jax.lax.optimization_barrier
+    draws: Array = barrier(jax.random.normal(key, shape))
+    return draws
+
+
 def draw_normal(key: Array, shape: tuple[int, ...], mean: Value, std: Value) -> Array:
-    """Normal draws, the same inside and outside of jit."""
-    return mean + std * jax.lax.optimization_barrier(jax.random.normal(key, shape))
+    """Normal draws."""
+    return mean + std * standard_normal(key, shape)
 
 
 def draw_uniform(key: Array, shape: tuple[int, ...], low: Value, high: Value) -> Array:
@@ -57,8 +66,7 @@ def draw_lognormal(
     key: Array, shape: tuple[int, ...], median: Value, sigma: Value
 ) -> Array:
     """Lognormal draws by their median and the deviation of the logarithm."""
-    draws = jax.lax.optimization_barrier(jax.random.normal(key, shape))
-    return median * jnp.exp(sigma * draws)
+    return median * jnp.exp(sigma * standard_normal(key, shape))
 
 
 def clamp_inside(x: Array, low: float, high: float) -> Array:

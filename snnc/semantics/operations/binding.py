@@ -83,6 +83,8 @@ def _option(name: str, argument: Argument, arg: nodes.Arg, scope: Scope) -> Any:
         case "count" | "whole":
             return whole(node, scope, what, 1 if argument.kind == "count" else 0)
         case "counts" | "wholes":
+            if isinstance(node, nodes.Name) and node.text in argument.words:
+                return node.text
             items = node.items if isinstance(node, nodes.ListExpr) else (node,)
             sizes = tuple(whole(item, scope, what, 1 if argument.kind == "counts" else 0) for item in items)
             return None if None in sizes or not sizes else sizes

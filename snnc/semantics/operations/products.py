@@ -6,23 +6,23 @@ from snnc.diagnostics import Code
 from snnc.ops.dense import Dense, dense_shape
 from snnc.ops.elementwise import Bias
 from snnc.ops.operation import Shape
+from snnc.semantics.operations.delays import with_delays
 from snnc.semantics.operations.spec import Build, Options
 from snnc.semantics.operations.weights import KAIMING, ZEROS, initialiser
 
 
 def build_dense(build: Build) -> Dense | None:
     bound, scope = build.bound, build.scope
-    for name in ("delay", "sigma", "learn"):
-        if name in bound:
-            what = "local learning rules" if name == "learn" else "a delay per synapse"
-            scope.findings.add(
-                Code.NOT_YET, bound[name].span, f"not supported yet: {what} (`{name}` of `dense`)",
-                help="a fixed delay for all units is `-> delay(2 ms) -> dense()`" if name != "learn" else "use `learn = bptt()`",
-            )  # fmt: skip
+    if "learn" in bound:
+        scope.findings.add(
+            Code.NOT_YET, bound["learn"].span, "not supported yet: local learning rules (`learn` of `dense`)",
+            help="use `learn = bptt()`",
+        )  # fmt: skip
     bias = bool(build.options["bias"]) or "b" in bound
     init = initialiser(bound, ("init", "w"), build.weight, KAIMING, scope)
     bias_init = initialiser(bound, ("b",), build.result, ZEROS, scope)
-    return Dense(build.in_shapes[0][-1], build.shape[-1], init, bias, bias_init, build.weight, build.result)
+    dense = Dense(build.in_shapes[0][-1], build.shape[-1], init, bias, bias_init, build.weight, build.result)
+    return with_delays(build, dense)
 
 
 def shape_of_dense(shapes: tuple[Shape, ...], options: Options) -> Shape | None:

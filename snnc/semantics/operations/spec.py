@@ -19,7 +19,8 @@ class Argument:
     """One argument of an operation.
 
     `kind` says what it may be: "count" (a whole number from 1), "whole" (from 0), "counts" and "wholes" (one such number, or
-    a list with one for each axis), "number", "flag", "word" (one of `words`), or "" where the builder reads the expression.
+    a list with one for each axis; or one of `words`), "number", "flag", "word" (one of `words`), or "" where the builder
+    reads the expression.
     """
 
     name: str
@@ -71,6 +72,7 @@ class OpSpec:
     build: Callable[[Build], Operation | None]
     keeps_shape: bool = False
     carries_unit: bool = False
+    fits: str = "`flatten()` joins axes, `dense()` changes sizes"  # what helps where shapes do not fit
     least: int = 1
     most: int = 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from snnc.ops.delay_times import KERNELS
 from snnc.semantics.operations.delays import build_delay
 from snnc.semantics.operations.elementwise import (
     build_add,
@@ -18,12 +19,29 @@ from snnc.semantics.operations.elementwise import (
     shape_of_flatten,
     shape_of_join,
 )
+from snnc.semantics.operations.images import (
+    CONV,
+    DEPTHWISE,
+    POOL,
+    UPSAMPLE,
+    build_avg_pool,
+    build_conv,
+    build_depthwise,
+    build_max_pool,
+    build_sum_pool,
+    build_upsample,
+    shape_of_conv,
+    shape_of_depthwise,
+    shape_of_pool,
+    shape_of_upsample,
+)
+from snnc.semantics.operations.norms import KINDS, build_norm
 from snnc.semantics.operations.products import build_bias, build_dense, shape_of_dense
 from snnc.semantics.operations.spec import Argument, OpSpec, unchanged
 
 # Operations of the language that are not built yet; each is refused by name.
 NOT_YET = (
-    "conv", "depthwise", "avg_pool", "sum_pool", "max_pool", "upsample", "norm", "embedding", "sparse", "one_to_one",
+    "embedding", "sparse", "one_to_one",
     "inhibit", "qcfs", "attention",
 )  # fmt: skip
 
@@ -32,17 +50,42 @@ MANY = 1000  # sources of one operation
 _DENSE = (
     Argument("size", "count"),
     Argument("bias", "flag"),
-    *(Argument(name) for name in ("init", "w", "b", "delay", "sigma", "learn")),
+    *(Argument(name) for name in ("init", "w", "b", "delay", "max", "sigma")),
+    Argument("kernel", "word", None, KERNELS),
+    Argument("learn"),
 )
+
+_DELAY = (Argument("time"), Argument("max"), Argument("sigma"), Argument("kernel", "word", None, KERNELS))
+
+_NORM = (
+    Argument("kind", "word", "batch", KINDS),
+    Argument("momentum", "number", 0.1),
+    Argument("eps", "number", 1e-5),
+    Argument("affine", "flag", True),
+    Argument("theta"),
+    Argument("alpha", "number", 1.0),
+    Argument("steps", "count"),
+    Argument("gamma"),
+    Argument("beta"),
+)
+
+_IMAGES = "images are [channels, height, width], as in `input x : spikes[1, 28, 28]`, and sequences [channels, length]"
 
 _ALL = (
     OpSpec("dense", _DENSE, shape_of_dense, build_dense, carries_unit=True),
+    OpSpec("conv", CONV, shape_of_conv, build_conv, carries_unit=True, fits=_IMAGES),
+    OpSpec("depthwise", DEPTHWISE, shape_of_depthwise, build_depthwise, carries_unit=True, fits=_IMAGES),
+    OpSpec("avg_pool", POOL, shape_of_pool, build_avg_pool, fits=_IMAGES),
+    OpSpec("sum_pool", POOL, shape_of_pool, build_sum_pool, fits=_IMAGES),
+    OpSpec("max_pool", POOL, shape_of_pool, build_max_pool, fits=_IMAGES),
+    OpSpec("upsample", UPSAMPLE, shape_of_upsample, build_upsample, fits=_IMAGES),
     OpSpec("bias", (Argument("init"),), unchanged, build_bias, keeps_shape=True),
     OpSpec("scale", (Argument("factor"),), unchanged, build_scale, keeps_shape=True),
     OpSpec("relu", (), unchanged, build_relu, keeps_shape=True),
     OpSpec("flatten", (), shape_of_flatten, build_flatten),
-    OpSpec("delay", (Argument("time"), Argument("max")), unchanged, build_delay, keeps_shape=True),
+    OpSpec("delay", _DELAY, unchanged, build_delay, keeps_shape=True),
     OpSpec("dropout", (Argument("rate"),), unchanged, build_dropout, keeps_shape=True),
+    OpSpec("norm", _NORM, unchanged, build_norm, keeps_shape=True, carries_unit=True),
     OpSpec("add", (), shape_of_join, build_add, keeps_shape=True, least=2, most=MANY),
     OpSpec("and", (), shape_of_join, build_and, keeps_shape=True, least=2, most=2),
     OpSpec("iand", (), shape_of_join, build_iand, keeps_shape=True, least=2, most=2),

@@ -1,0 +1,113 @@
+"""Inputs as event lists by the real command: chosen, forced, refused, resumed, and in the emitted file alone."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+MODEL = """\
+edition 2026
+
+import std.neurons (LIF, LI)
+
+network Net {
+  dt = 1 ms
+  input x : spikes[100]
+  layer h = LIF[130](tau = 10 ms, theta = 0.2)
+  layer out = LI[4](tau = 20 ms)
+  x -> dense() -> h
+  h -> dense() -> out
+  output logits = mean_over_time(out.v)
+}
+
+data d = npz("d.npz", val = 0.2, seed = 1)
+
+train main of Net on d {
+  epochs = 2
+  batch = 16
+  loss = cross_entropy(logits, label)
+  metric accuracy = accuracy(logits, label)
+  sparse_input = SETTING
+}
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write the model with a setting, and spikes of some density with a largest value."""
+
+    def files(setting, density=0.015, largest=1):
+        rng = np.random.default_rng(0)
+        x = (rng.random((90, 30, 100)) < density).astype(np.uint8)
+        x[0, 0, 0] = largest
+        np.savez(tmp_path / "d.npz", x=x, label=rng.integers(0, 4, 90))
+        (tmp_path / "net.snn").write_text(MODEL.replace("SETTING", setting))
+
+    return files
+
+
+def trained(snnc, *arguments):
+    done = snnc("train", "net.snn", "--json", "--no-plots", *arguments)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+def test_sparse_spikes_are_listed_dense_ones_are_not_and_numbers_stay(snnc, write):
+    results = {}
+    for setting in ("auto", "on", "off"):
+        write(setting)
+        results[setting], told = trained(snnc, "--out", setting)
+        assert ("input `x` as event lists: density 1.5 %" in told) == (setting != "off")
+    write("auto", density=0.3)
+    _, told = trained(snnc, "--out", "dense")
+
+    assert "event lists" not in told
+    for setting in ("auto", "on"):
+        for part in ("train", "val"):
+            assert results[setting][part] == pytest.approx(results["off"][part], rel=1e-4)
+
+
+def test_a_training_with_event_lists_goes_on(snnc, write):
+    write("on")
+    whole, _ = trained(snnc, "--out", "whole")
+    trained(snnc, "--epochs", "1", "--out", "parts")
+    parts, told = trained(snnc, "--out", "parts", "--resume")
+
+    assert "input `x` as event lists" in told
+    assert (parts["train"], parts["val"]) == (whole["train"], whole["val"])
+
+
+def test_spikes_that_are_counted_cannot_be_forced(snnc, write):
+    write("on", largest=2)
+    done = snnc("train", "net.snn", "--no-plots")
+
+    assert done.returncode == 1
+    assert "E0605" in done.stderr
+    assert "`x` has values other than 0 and 1, and event lists hold spikes only" in done.stderr
+
+
+def test_header_and_explain_say_so(snnc, write, tmp_path):
+    for setting, said in (("auto", True), ("off", False)):
+        write(setting)
+        explained = snnc("explain", "net.snn").stdout
+        assert snnc("compile", "net.snn", "-o", "net.py").returncode == 0
+        header = (tmp_path / "net.py").read_text().split('"""')[1]
+        assert (
+            "x as event lists in updates, where no list is longer than 12 % of what it stands for" in explained
+        ) == said
+        assert ("as event lists in updates, where they are short: x" in header) == said
+        assert ("EventLists" in (tmp_path / "net.py").read_text()) == said
+
+
+def test_the_emitted_file_alone_learns_the_same(snnc, write, tmp_path, environment):
+    write("on")
+    result, _ = trained(snnc)
+    assert snnc("data", "net.snn", "-o", "export.npz").returncode == 0
+    assert snnc("compile", "net.snn", "-o", "net.py").returncode == 0
+    command = [sys.executable, "-W", "error", "net.py", "--data", "export.npz"]
+    done = subprocess.run(command, cwd=tmp_path, env={**environment, "PYTHONPATH": ""}, capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"train loss {result['train']['loss']:.4f}" in done.stdout.splitlines()[-1]
