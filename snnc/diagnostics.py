@@ -84,6 +84,9 @@ class Code(StrEnum):
     # E07 running
     OUT_OF_MEMORY = "E0701"
     RUN_FAILED = "E0702"
+    NO_SUCH_DEVICES = "E0703"
+    NOT_JOINED = "E0704"
+    PROCESS_LOST = "E0705"
     # E09 features that are on their way
     NOT_YET = "E0901"
     # warnings

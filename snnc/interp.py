@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from snnc import model
 from snnc.expr import Apply, Expr, Num, Var
 from snnc.functions import FUNCTIONS
+from snnc.ops.delays import WithTimes
 from snnc.ops.memory import Delay, Dropout
 from snnc.ops.norms import BatchNorm, LayerNorm
 from snnc.ops.operation import Buffer, Weight
@@ -168,12 +169,14 @@ def run_network(
     given: Mapping[str, Any] | None = None,
     chances: Mapping[str, Array] | None = None,
     masks: Mapping[str, Array] | None = None,
+    train: bool = False,
 ) -> Recording:
     """Run a network step by step.
 
     `inputs` are [T, B, ...] by name; `weights` the arrays of operations by path (`pixels_h.dense.w`); `given` the values of
     trained and drawn parameters and drawn states by dotted name; `chances` uniform numbers [T, B, ...] for layers with
     escape noise; `masks` dropout masks [B, ...] by path (1 without).
+    With `train` the delays that are trained are spread by their kernel, else they are rounded.
     """
     network, given = plan.network, given or {}
     steps, batch = next(iter(inputs.values())).shape[:2]
@@ -182,6 +185,7 @@ def run_network(
     constants = {n: body_constants(plan.body(n), layers[n].neuron, network.dt, own[n]) for n in layers}
     states = {n: start_body(plan.body(n), constants[n], (batch, *layers[n].shape), own[n]) for n in layers}
     past = _before(plan, states, weights, batch)
+    taps = {node.name: _taps(node, node.op, network.dt, given, train) for node in network.operations if isinstance(node.op, WithTimes)}
     recording = Recording()
     history: list[dict[str, Array]] = []
     for n in range(steps):
@@ -191,6 +195,8 @@ def run_network(
                 _layer_step(node, plan, constants, states, now, chances or {}, n)
             elif isinstance(node.op, Delay):
                 _delay_step(node, node.op, now, history, past, n)
+            elif isinstance(node.op, WithTimes):
+                now[node.name] = _late(node, node.op, now, history, past, n, weights, taps[node.name])
             else:
                 now[node.name] = _operate(node, now, weights, masks or {}, given, n)
         history.append(now)
@@ -237,6 +243,34 @@ def _delay_step(
         now[node.name] = now[source]
     else:
         now[node.name] = history[n - op.steps][source] if n >= op.steps else past[source]
+
+
+def _taps(node: model.OpNode, op: WithTimes, dt: float, given: Mapping[str, Any], train: bool) -> Array:
+    """The weights of past steps; `given` has trained delays in ms, fixed ones in steps, and the width of a kernel if it changes."""
+    delay = np.asarray(given[f"{node.name}.delay"], float) / (dt if op.times.trainable else 1.0)
+    start = None if op.times.sigma is None else op.times.sigma.start
+    return np.asarray(op.times.tap_values(delay, given.get(f"{node.name}.sigma", start), train))
+
+
+def _late(
+    node: model.OpNode,
+    op: WithTimes,
+    now: Mapping[str, Array],
+    history: list[dict[str, Array]],
+    past: Mapping[str, Array],
+    n: int,
+    weights: Mapping[str, Array],
+    taps: Array,
+) -> Array:
+    """One step of an operation whose units or synapses have delays of their own."""
+    source = _signal(node.sources[0])
+    rows = [now[source] if k == 0 else history[n - k][source] if n >= k else past[source] for k in _back(op)]
+    own = {w.name: np.asarray(weights[f"{node.name}.{w.name}"], float) for w in op.weights()}
+    return np.asarray(op.step_value(np.stack([np.broadcast_to(row, rows[-1].shape) for row in rows]), taps, own))
+
+
+def _back(op: WithTimes) -> range:
+    return range(op.times.last, op.times.first - 1, -1)
 
 
 def _operate(

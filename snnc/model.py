@@ -40,10 +40,15 @@ class Param:
     dimension: Dimension
     value: Expr | Drawn
     interval: Interval | None
-    per: str  # layer | neuron
+    per: str  # layer | neuron | channel
     trainable: bool
     doc: str
     span: Span
+
+    def shape_in(self, layer: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of its values in a layer; those of channels, its first axis, are repeated along the others."""
+        shapes = {"layer": (), "neuron": layer, "channel": (*layer[:1], *(1 for _ in layer[1:]))}
+        return shapes[self.per]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,14 @@
 """The arrays of one emitted training step, in the order in which XLA runs them on a CPU.
 
-Two habits of XLA decide the peak. The output arrays of every time loop, forward and backward, begin as zeros that depend on
-nothing, so XLA fills them before anything else and they live until their last reader. A weight that the way back reads is
-copied first, because its update is written over it; its gradient then takes the place of the original. Element-wise work is
-fused and takes no array of its own, except where its result is read by a product or a loop.
+Two habits of XLA decide the peak. What JAX's own loops give out begins as zeros that depend on nothing, so XLA fills it before
+anything else; a loop with a derived gradient begins with a number of its data, so its results exist when it runs. A weight
+that the way back reads is copied first, because its update is written over it; its gradient then takes the place of the
+original. Element-wise work is fused and takes no array of its own, except where its result is read by a product or a loop.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Literal
 
@@ -43,6 +44,7 @@ class Program:
         self.back: dict[str, dict[model.Signal, str]] = {}  # group's first node -> source -> buffer of its cotangent
         self.deltas: dict[str, str] = {}  # product in a loop -> cotangents of its result
         self.masks: dict[str, str] = {}
+        self.normal: dict[str, str] = {}  # norm -> what it keeps, its source with mean 0 and variance 1
         self.copies: dict[str, str] = {}
         self.gradients: list[str] = []
         self.steered = dict.fromkeys(signals_in(case.objective()))
@@ -88,13 +90,19 @@ class Program:
         for source in self._outside(group):
             if self.case.learns(source.node):
                 name = f"d {_name(source)} by {', '.join(n.name for n in layers)}"
-                self.back[first][source] = self.line.from_start(name, self.case.bytes_of(source))
+                self.back[first][source] = self._results(layers)(name, self.case.bytes_of(source))
+
+    def _results(self, layers: list[model.Layer]) -> Callable[[str, int], str]:
+        """Return how what the loop of these layers gives out comes to be."""
+        by_jax = any(isinstance(self.case.adjoint(layer), str) for layer in layers)
+        return self.line.from_start if by_jax else self.line.when_read
 
     def _allocate_layer(self, layer: model.Layer, group: Group) -> None:
         case, first = self.case, group.nodes[0].name
         body = case.plan.body(layer.name)
+        results = self._results([n for n in group.nodes if isinstance(n, model.Layer)])
         for signal in case.published(layer, group):
-            self.place[signal] = self.line.from_start(_name(signal), case.over_time(layer.name))
+            self.place[signal] = results(_name(signal), case.over_time(layer.name))
         states = len(body.slots) * case.one_step(layer.name)
         self.inside[first].append(self.line.from_start(f"states of {layer.name}, forward", states))
         if not case.learns(layer.name) or self.way == "forward":
@@ -109,15 +117,14 @@ class Program:
             kept = [(k.name, kept_bytes(k)) for k in adjoint.kept]
             sums = len(adjoint.learned) * case.one_step(layer.name)
         for name, size in kept:
-            self.inside[first].append(
-                self.line.from_start(f"{layer.name}.{name}, kept", case.over_time(layer.name, size))
-            )
+            self.inside[first].append(results(f"{layer.name}.{name}, kept", case.over_time(layer.name, size)))
         if sums:
             self.inside[first].append(self.line.from_start(f"sums of {layer.name}", sums))
 
     def _allocate_operations(self, group: Group) -> None:
         """Reserve what products inside a loop read, the cotangents of their results, and delay lines."""
         case, first = self.case, group.nodes[0].name
+        results = self._results([n for n in group.nodes if isinstance(n, model.Layer)])
         for node in group.nodes:
             if not isinstance(node, model.OpNode):
                 continue
@@ -129,10 +136,10 @@ class Program:
                 continue
             source = node.sources[0]
             if (is_weighted(node) or node.op.keeps_input) and source not in self.place:
-                self.place[source] = self.line.from_start(f"{_name(source)}, kept", case.over_time(source.node))
+                self.place[source] = results(f"{_name(source)}, kept", case.over_time(source.node))
             if is_weighted(node):
                 name = f"d {node.name}, all steps"
-                self.deltas[node.name] = self.line.from_start(name, case.over_time(node.name))
+                self.deltas[node.name] = results(name, case.over_time(node.name))
 
     def _outside(self, group: Group) -> tuple[model.Signal, ...]:
         members = {n.name for n in group.nodes}
@@ -179,9 +186,17 @@ class Program:
             return
         if node.name in self.masks:
             reads.append(self.masks[node.name])
+        if node.op.kind == "norm":
+            self.normal[node.name] = f"{_name(signal)}, normalised"
+            self.line.step(f"statistics of {node.name}", reads, {self.normal[node.name]: case.bytes_of(source)})
+            reads = [self.normal[node.name]]
         self.place[signal] = _name(signal)
         self.line.step(f"{node.name} over all steps", reads, {_name(signal): case.bytes_of(signal)})
-        if any(w.name == "b" for w in node.op.weights()) and is_weighted(node) and node.op.kind == "dense":
+        if (
+            any(w.name == "b" for w in node.op.weights())
+            and is_weighted(node)
+            and node.op.kind in ("dense", "conv", "depthwise")
+        ):
             biased = f"{_name(signal)} with bias"
             self.line.step(f"bias of {node.name}", [_name(signal)], {biased: case.bytes_of(signal)})
             self.place[signal] = biased
@@ -245,6 +260,7 @@ class Program:
             read += [self.masks[node.name]] if node.name in self.masks else []
             place = self.place.get(source)
             read += [place] if node.op.keeps_input and place is not None else []
+            read += [self.normal[node.name]] if node.name in self.normal else []
             self.line.step(name, read, {name: case.bytes_of(source)})
             self.cotangents.setdefault(source, []).append(name)
         if is_weighted(node):
@@ -253,7 +269,7 @@ class Program:
     def _weight_gradient(self, node: model.OpNode, d: str) -> None:
         """One product over all steps, its norm, and the update, which waits for all gradients where these are clipped."""
         size = weight_bytes(node)
-        name, place = f"gradient of {node.name}", self.place.get(node.sources[0])
+        name, place = f"gradient of {node.name}", self.normal.get(node.name, self.place.get(node.sources[0]))
         copied = node.name in self.copies  # its gradient is then written where the weight was
         self.line.step(name, [d, *([place] if place is not None else [])], {name: 0 if copied else size})
         reads = [name, self.copies[node.name]] if copied else [name]

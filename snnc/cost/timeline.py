@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 SCRATCH = "intermediate values"
+_UNUSED = -1
 
 
 @dataclass(slots=True)
@@ -36,6 +37,11 @@ class Timeline:
         self.lives[name] = _Life(size, 0, 0)
         return name
 
+    def when_read(self, name: str, size: int) -> str:
+        """Add a buffer that the first step that reads it makes; return its name."""
+        self.lives[name] = _Life(size, _UNUSED, _UNUSED)
+        return name
+
     def step(self, label: str, reads: Iterable[str], makes: Mapping[str, int], scratch: int = 0) -> None:
         """Add a step: what it reads lives until now, what it makes from now on, `scratch` bytes only now."""
         now = len(self.steps)
@@ -43,7 +49,9 @@ class Timeline:
         for name, size in makes.items():
             self.lives[name] = _Life(size, now, now)
         for name in reads:
-            self.lives[name].last = now
+            life = self.lives[name]
+            life.first = now if life.first == _UNUSED else life.first
+            life.last = now
 
     def peak(self) -> Peak:
         """Return the step where most is alive.
@@ -56,7 +64,8 @@ class Timeline:
         ('sum', 205)
         """
         change = [0] * (len(self.steps) + 1)
-        for life in self.lives.values():
+        lives = {name: life for name, life in self.lives.items() if life.first != _UNUSED}
+        for life in lives.values():
             change[life.first] += life.bytes
             change[life.last + 1] -= life.bytes
         best, total, most = 0, 0, -1
@@ -64,7 +73,7 @@ class Timeline:
             total += change[now]
             if total + scratch > most:
                 best, most = now, total + scratch
-        alive = [(name, life.bytes) for name, life in self.lives.items() if life.first <= best <= life.last]
+        alive = [(name, life.bytes) for name, life in lives.items() if life.first <= best <= life.last]
         scratch = self.steps[best][1]
         alive += [(SCRATCH, scratch)] if scratch else []
         return Peak(self.steps[best][0], most, tuple(sorted(alive, key=lambda one: -one[1])))

@@ -8,11 +8,16 @@ from math import prod
 from snnc import model
 from snnc.cost.wiring import Case, parts_of
 from snnc.expr import Apply, Expr, walk
+from snnc.ops.conv import Conv
 from snnc.ops.dense import Dense
+from snnc.ops.operation import Operation
+from snnc.ops.pools import MaxPool, SumPool
 from snnc.plan import Adjoint, Assign, Fire, Integrate, Pullback, Statement
 
 _STAGES = {"euler": 1, "rk2": 2, "rk4": 4}  # slopes evaluated in a substep
-_SPIKES_PASS = frozenset({"flatten", "delay", "dropout", "scale"})  # operations that leave a 0 a 0
+_SPIKES_PASS = frozenset(
+    {"flatten", "delay", "dropout", "scale", "avg_pool", "sum_pool", "max_pool", "upsample"}
+)  # operations that leave a 0 a 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ def flops(case: Case) -> Flops:
     """
     forward = backward = 0
     for operation in case.plan.network.operations:
-        if isinstance(operation.op, Dense):
+        if isinstance(operation.op, Dense | Conv):
             product = 2 * case.numbers(operation.name) * operation.op.fan_in
             forward += product
             backward += product * (1 + case.learns(operation.sources[0].node))
@@ -58,7 +63,7 @@ def flops(case: Case) -> Flops:
             transposed += numbers * _back(case.adjoint(node), step) * case.learns(node.name)
         elif node.op.kind not in ("flatten", "delay"):
             bias = any(w.name == "b" for w in node.op.weights())
-            count = int(bias) if isinstance(node.op, Dense) else 1
+            count = int(bias) if isinstance(node.op, Dense | Conv) else _each(node.op)
             plain += numbers * count
             transposed += numbers * count * case.learns(node.name)
     if parts_of(case) is not None:
@@ -97,12 +102,27 @@ def synapses(case: Case, rate: float) -> tuple[Synapses, ...]:
     """
     found = []
     for node in case.plan.network.operations:
-        if isinstance(node.op, Dense):
+        if isinstance(node.op, Dense | Conv):
             steps = 1 if case.is_held(node.name) else case.steps
-            synapses_ = prod(node.in_shapes[0]) * node.op.size
+            synapses_ = prod(node.shape) * node.op.fan_in
             spiking = is_spiking(node.sources[0], case)
-            found.append(Synapses(node.name, spiking, steps * synapses_ * (rate if spiking else 1.0)))
+            share = active_share(node.sources[0], case, rate) if spiking else 1.0
+            found.append(Synapses(node.name, spiking, steps * synapses_ * share))
     return tuple(found)
+
+
+def active_share(signal: model.Signal, case: Case, rate: float) -> float:
+    """Return the share of the steps in which a spiking signal is not 0; a pooled one is not where any of its places spikes."""
+    node = case.plan.network.node(signal.node)
+    if not isinstance(node, model.OpNode):
+        return rate
+    before = active_share(node.sources[0], case, rate)
+    return 1 - (1 - before) ** node.op.window.taps if isinstance(node.op, SumPool | MaxPool) else before
+
+
+def _each(op: Operation) -> int:
+    """The operations that a number of a result takes, where nothing is multiplied by weights."""
+    return op.window.taps if isinstance(op, SumPool | MaxPool) else 1
 
 
 def is_spiking(signal: model.Signal, case: Case) -> bool:

@@ -75,12 +75,12 @@ def imports_of(text: str) -> tuple[str, ...]:
     from_jax = [name for name in ("Array", "lax") if name in text.replace("jax.lax", "")]
     if from_jax:
         lines.append(f"from jax import {', '.join(from_jax)}")
-    from_sharding = [name for name in ("Mesh", "NamedSharding", "PartitionSpec") if name in text]
-    if from_sharding:
-        lines.append(f"from jax.sharding import {', '.join(from_sharding)}")
     if "SymbolicZero" in text:
         lines.append("from jax.custom_derivatives import SymbolicZero")
     if "pl.pallas_call" in text:
         lines.append("from jax.experimental import pallas as pl")
         lines.append("from jax.experimental.pallas import triton")
+    from_sharding = [name for name in ("Mesh", "NamedSharding", "PartitionSpec") if name in text]
+    if from_sharding:
+        lines.append(f"from jax.sharding import {', '.join(from_sharding)}")
     return tuple(lines)

@@ -19,6 +19,7 @@ from snnc.emit.node_lines import (
 )
 from snnc.emit.statement_text import LineView, place
 from snnc.lower.schedule import sources_of
+from snnc.ops.delays import UnitDelays
 from snnc.plan import Adjoint, Group, StepPlan
 
 
@@ -91,7 +92,9 @@ class GroupLoop:
     @property
     def fixed(self) -> list[str]:
         """What all steps share."""
-        return ["c", "params", "state", *(["turned"] if self.turned else [])]
+        operations = [n.op for n in self.group.nodes if isinstance(n, model.OpNode)]
+        buffers = any(op.buffers() or isinstance(op, UnitDelays) for op in operations)
+        return ["c", "params", "state", *(["turned"] if self.turned else []), *(["buffers"] if buffers else [])]
 
     def call(self, truncate: int | None, ends: bool) -> LineView:
         """Return the line of `run` that runs the loop."""
@@ -102,7 +105,7 @@ class GroupLoop:
         xs = [signal_text(s, network, {}) for s in self.outside]
         functions = [self.name] + ([f"{self.name}_adjoint", f"{self.name}_gradients"] if self.derived else [])
         turned = ", ".join(f'"{name}": params.{name}.T' for name in self.turned)
-        fixed = tuple_text([*self.fixed[:3], *([f"{{{turned}}}"] if turned else [])])
+        fixed = tuple_text([f"{{{turned}}}" if name == "turned" else name for name in self.fixed])
         args = [*functions, fixed, tuple_text(start, True), tuple_text(xs, True), "steps"]
         args += [] if truncate is None else [str(truncate)]
         carries = ends or any(slot.carry for n in self.layers for slot in self.plan.body(n.name).slots)
@@ -286,6 +289,8 @@ class _Transposed:
                 if late is not None:
                     text = text.replace("product_gradient(", "delayed_product_gradient(")
                 field_ = texts[weight].removeprefix("params.")
-                gradients.append(f"{field_}={text.replace('{b}', texts[weight])}")
+                for name, where in texts.items():
+                    text = text.replace(f"{{{name}}}", where)
+                gradients.append(f"{field_}={text}")
         others = ", ".join("None" for _ in self.loop.fixed[2:])
         return f"only(c, {constants}), only(params, {', '.join(gradients)}), {others}"

@@ -259,7 +259,9 @@ def _schedule(
         if not layers:
             outside.append(names[0])
             continue
-        kept = [_kept(name, adjoints[plan.body(name).name]) for name in layers]
+        late = any(isinstance(n, model.OpNode) and not n.op.transposable for n in group.nodes)
+        reasons = {n: "the delays of its loop differ" if late else adjoints[plan.body(n).name] for n in layers}
+        kept = [_kept(name, reason) for name, reason in reasons.items()]
         kept += [_in_kernel(name, kernels[name]) for name in layers if name in kernels]
         if group.loop:
             loops.append((f"{', '.join(names)} (one loop, for they wait for each other)", kept))

@@ -18,8 +18,8 @@ _TAKEN = frozenset(
         "data", "epochs", "seed", "argparse", "partial", "init_params", "init_buffers", "init_state", "constants",
         "constrained", "readout", "objective", "loss_fn", "train_step", "init_train_state", "evaluate_batch", "average",
         "sequence_steps", "total", "fixed", "turned", "kept", "read", "sums", "deltas", "d_carry", "d_read", "part", "end",
-        "activity", "run_part", "run_batch", "pl", "triton", "progress", "key_of_epoch", "scheduled", "epoch_batches", "with_events",
-        "step_on",
+        "activity", "run_part", "run_batch", "pl", "triton", "progress", "key_of_epoch", "scheduled", "epoch_batches",
+        "with_events", "step_on", "batches_on",
     }
 )  # fmt: skip
 _BUILTINS = frozenset(dir(builtins))

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from snnc import model
 from snnc.emit.names import field_name, function_name, identifier, stream_number
 from snnc.emit.statement_text import LineView, chain_text, place
-from snnc.ops.dense import Dense
 from snnc.ops.delays import WithTimes
+from snnc.ops.dense import Dense
 from snnc.ops.memory import Delay, Dropout
 from snnc.ops.norms import BatchNorm, values_of_a_channel
 from snnc.ops.operation import Buffer, Weight
@@ -110,29 +110,24 @@ def operation_line(node: model.OpNode, plan: StepPlan, local: Mapping[model.Sign
     return LineView(operation_comment(node), f"{identifier(node.name)} = {text}")
 
 
-def batch_norm_lines(node: model.OpNode, op: BatchNorm, plan: StepPlan) -> tuple[LineView, ...]:
-    """Print a norm over a sequence: its statistics, in training those of the batch, which move the running ones."""
+def batch_norm_line(node: model.OpNode, op: BatchNorm, plan: StepPlan) -> LineView:
+    """Print a norm over a sequence: in training by the statistics of the batch, which move the running ones."""
     name, source = identifier(node.name), signal_text(node.sources[0], plan.network, {})
-    stats, found = f"{name}_stats", weight_texts(node)
-    running = {key: f"buffers.{identifier(f'{node.name}.{key}')}" for key in ("mean", "var")}
-    count = f"real_samples({source}, weight)"
-    count += "" if op.by_step else " * steps"
+    found = weight_texts(node)
+    mean, var = (f"buffers.{identifier(f'{node.name}.{key}')}" for key in ("mean", "var"))
+    count = f"real_samples({source}, weight)" + ("" if op.by_step else " * steps")
     space = values_of_a_channel(op.shape)
     count += "" if space == 1 else f" * {space}"
-    now = {"mean": f"{stats}[0]", "var": f"unbiased({stats}[1], {count})"}
-    moved = ", ".join(
-        f"{identifier(f'{node.name}.{key}')}=moving_average({running[key]}, {now[key]}, {op.momentum!r})" for key in now
+    function = "step_normalised" if op.by_step else "batch_normalised"
+    training = (
+        f"{name}, {name}_stats = {function}({source}, weight, {op.eps!r})",
+        f"buffers = buffers._replace({identifier(f'{node.name}.mean')}=moving_average({mean}, {name}_stats[0], {op.momentum!r}), "
+        f"{identifier(f'{node.name}.var')}=moving_average({var}, unbiased({name}_stats[1], {count}), {op.momentum!r}))",
     )
-    text = op.text((source,), {**found, "mean": f"{stats}[0]", "var": f"{stats}[1]"})
-    return (
-        LineView(operation_comment(node), f"{stats} = {found['mean']}, {found['var']}"),
-        LineView(
-            "",
-            f"if train:\n        {stats} = {'step' if op.by_step else 'batch'}_statistics({source}, weight)"
-            f"\n        buffers = buffers._replace({moved})",
-        ),
-        LineView("", f"{name} = {text}"),
-    )
+    lines = ["if train:", *(f"    {line}" for line in training), "else:", f"    {name} = {op.plain(source, found)}"]
+    scaled = op.scaled(name, found)
+    lines += [] if scaled == name else [f"{name} = {scaled}"]
+    return LineView(operation_comment(node), "\n    ".join(lines))
 
 
 def product_line(node: model.OpNode, plan: StepPlan) -> LineView:

@@ -73,7 +73,7 @@ def stored_parameters(plan: StepPlan) -> tuple[Stored, ...]:
 def _trainable(layer: model.Layer, param: model.Param, dt: float) -> Stored:
     """A trainable parameter in its raw space; learning speed does not depend on the unit (language.md, section 2)."""
     name = f"{layer.name}.{param.name}"
-    shape = layer.shape if param.per == "neuron" else ()
+    shape = param.shape_in(layer.shape)
     interval = param.interval or model.Interval(-math.inf, math.inf)
     values = parameter_values(layer.neuron.params, dt)
     if isinstance(param.value, model.Drawn):
@@ -117,7 +117,9 @@ def _delays_at_first(node: model.OpNode, times: DelayTimes) -> str:
 def _fixed_delays(node: model.OpNode, times: DelayTimes, dt: float) -> Stored:
     name = f"{node.name}.delay"
     start = f"rounded_delay({_delays_at_first(node, times)}, {number_text(dt)}, {times.first}, {times.last})"
-    return Stored(name, identifier(name), times.shape, f"{name}, {list(times.shape)} steps  ({place(node.span)})", start)
+    return Stored(
+        name, identifier(name), times.shape, f"{name}, {list(times.shape)} steps  ({place(node.span)})", start
+    )
 
 
 def _width(node: model.OpNode, start: float) -> Stored:
@@ -171,8 +173,13 @@ def stored_buffers(plan: StepPlan) -> tuple[Stored, ...]:
         for buffer in node.op.buffers():
             name = f"{node.name}.{buffer.name}"
             unit = unit_name(buffer.dimension)
-            comment = f"{name}, running, {list(buffer.shape)}{'' if unit == '1' else ' ' + unit}  ({place(node.span)})"
-            start = f"jnp.full({buffer.shape!r}, {number_text(buffer.start)})"
+            what = "" if buffer.text else ", running"
+            size = f"{list(buffer.shape)}{'' if unit == '1' else ' ' + unit}"
+            comment = f"{name}{what}, {size}  ({place(node.span)})"
+            start = (
+                buffer.text.format(stream=stream_number(name))
+                or f"jnp.full({buffer.shape!r}, {number_text(buffer.start)})"
+            )
             found.append(Stored(name, identifier(name), buffer.shape, comment, start))
         if isinstance(node.op, WithTimes):
             times = node.op.times
@@ -186,7 +193,7 @@ def stored_buffers(plan: StepPlan) -> tuple[Stored, ...]:
             if param.trainable or not isinstance(param.value, model.Drawn):
                 continue
             name = f"{layer.name}.{param.name}"
-            shape = layer.shape if param.per == "neuron" else ()
+            shape = param.shape_in(layer.shape)
             start = _draw(param.value, name, shape, values)
             if param.interval is not None:
                 ends = f"{number_text(param.interval.low)}, {number_text(param.interval.high)}"

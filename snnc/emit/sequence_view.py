@@ -8,7 +8,7 @@ from snnc import model
 from snnc.emit.block_view import Blocks
 from snnc.emit.loop_view import GroupLoop, LoopView
 from snnc.emit.node_lines import (
-    batch_norm_lines,
+    batch_norm_line,
     delay_line,
     is_ring,
     layer_line,
@@ -71,7 +71,7 @@ def sequence_view(
         elif is_ring(first):
             lines.append(delay_line(first, plan, truncate, ends))
         elif isinstance(first.op, BatchNorm):
-            lines += batch_norm_lines(first, first.op, plan)
+            lines.append(batch_norm_line(first, first.op, plan))
         elif first.sources[0].node in events:
             lines.append(product_line(first, plan))
         else:

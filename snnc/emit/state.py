@@ -48,7 +48,9 @@ def state_starts(plan: StepPlan, folds: tuple[FoldUse, ...]) -> tuple[tuple[Line
             fields.append(FieldView(name, f"Array  # the last {held} steps  ({place(node.span)})"))
             lines.append(LineView("", f"{start_name(name)} = {start}"))
             if isinstance(node.op, WithTimes) and node.op.has_kernel:
-                fields.append(FieldView(f"{name}_kernel", f"Array  # how much each of these steps counts  ({place(node.span)})"))
+                fields.append(
+                    FieldView(f"{name}_kernel", f"Array  # how much each of these steps counts  ({place(node.span)})")
+                )
                 lines.append(LineView("", f"{start_name(f'{name}_kernel')} = {_kernel(node, node.op)}"))
         elif isinstance(node, model.OpNode) and isinstance(node.op, Dropout):
             fields.append(FieldView(name, f"Array  # one mask a sample  ({place(node.span)})"))

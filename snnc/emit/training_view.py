@@ -13,6 +13,7 @@ from snnc.emit.pytext import number_text, strings
 from snnc.emit.readouts import signals_spelling
 from snnc.emit.statement_text import one_line, place
 from snnc.emit.tensor_text import TensorPrinter, uses
+from snnc.ops.delays import WithTimes
 from snnc.ops.encoders import ENCODERS, TRANSFORMS
 from snnc.plan import StepPlan
 from snnc.semantics.fields import expects_time
@@ -55,6 +56,7 @@ class TrainingView:
     params_stream: int
     buffers_stream: int
     constants: tuple[str, ...]
+    schedules: tuple[str, ...]  # buffers that a training changes, as arguments of `_replace`
     events: bool
     events_measured: bool
 
@@ -94,9 +96,22 @@ def training_view(plan: StepPlan, recipe: model.Recipe, events: tuple[model.Inpu
             f"TIMED: tuple[str, ...] = {strings(_timed(network, recipe))}",
             *_event_shares(network, recipe, events),
         ),
+        schedules=_schedules(network),
         events=bool(events),
         events_measured=recipe.sparse_input == "auto",
     )
+
+
+def _schedules(network: model.Network) -> tuple[str, ...]:
+    """The widths of kernels of delays fall from epoch to epoch."""
+    found = []
+    for node in network.operations:
+        sigma = node.op.times.schedule if isinstance(node.op, WithTimes) else None
+        if sigma is not None:
+            share = "share" if sigma.over == 1 else f"share / {number_text(sigma.over)}"
+            value = f"exponential_between({number_text(sigma.start)}, {number_text(sigma.end)}, {share})"
+            found.append(f"{identifier(f'{node.name}.sigma')}={value}")
+    return tuple(found)
 
 
 def _quoted(text: str | None) -> str:

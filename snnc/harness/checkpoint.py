@@ -50,15 +50,13 @@ class About:
 
 
 def save_checkpoint(path: Path, module: TrainableModule, progress: Progress, about: About) -> None:
-    """Write a checkpoint; the one before it stays until this one is on the disk.
+    """Write a checkpoint of values on the host; the one before it stays until this one is on the disk.
 
     Raises:
         OSError: it cannot be written.
     """
-    import jax
     from safetensors.numpy import save
 
-    progress = jax.device_get(progress)
     tensors = {
         IN_CHECKPOINT + n: a for n, a in named_tensors(module, progress.state.params, progress.state.buffers).items()
     }
@@ -95,8 +93,8 @@ def read_about(path: Path) -> About:
         raise damaged(path, _reason(error)) from error
 
 
-def load_checkpoint(path: Path, module: TrainableModule, about: About, updates: int) -> Progress:
-    """Return the Progress of a checkpoint, its state on the device; `updates` make an epoch.
+def load_checkpoint(path: Path, module: TrainableModule, about: About, updates: int, mesh: Any = None) -> Progress:
+    """Return the Progress of a checkpoint, its state on the device or the mesh; `updates` make an epoch.
 
     Raises:
         CompileError: E0611 if it is damaged or does not fit the module.
@@ -126,7 +124,8 @@ def load_checkpoint(path: Path, module: TrainableModule, about: About, updates: 
     if wrong or BEST not in found or rows != ({about.update} if about.update else set()):
         raise damaged(path, "; ".join(wrong[:3]) or "it contradicts itself")
 
-    on_device = {name: jax.numpy.array(array) for name, array in found.items() if name in expected}
+    taken = {name: array for name, array in found.items() if name in expected}
+    on_device = jax.tree.map(jax.numpy.array, taken) if mesh is None else module.placed(mesh, taken)
     params, buffers = records_of(module, _within(IN_CHECKPOINT, on_device))
     paths, structure = jax.tree_util.tree_flatten_with_path(_without_weights(fresh))
     leaves = [on_device[STATE + jax.tree_util.keystr(where)] for where, _ in paths]

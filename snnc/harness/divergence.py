@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from snnc.harness.processes import on_host
+
 GRADIENT_NORM = "grad_norm."
 
 
@@ -66,9 +68,7 @@ def check_weights(epoch: int, update: int, names: Sequence[str], params: Any) ->
     Raises:
         DivergedError: with the names of those that are not finite.
     """
-    import jax
-
-    values = zip(names, jax.device_get(params), strict=True)
+    values = zip(names, on_host(params), strict=True)
     lost = tuple(name for name, value in values if not np.isfinite(value).all())
     if lost:
         raise DivergedError(epoch, update, weights=lost)

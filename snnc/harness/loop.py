@@ -17,14 +17,18 @@ from typing import Any
 import numpy as np
 
 import snnc
-from snnc.diagnostics import CompileError
+from snnc.diagnostics import Code, CompileError, fail
+from snnc.harness.agreement import Agreement
 from snnc.harness.checkpoint import About, damaged, load_checkpoint, read_about, save_checkpoint
 from snnc.harness.datasets import sample_count
+from snnc.harness.devices import choose_devices, devices_text, mesh_of
 from snnc.harness.diagnosis import explained, find_cause, too_large_a_step
 from snnc.harness.divergence import DivergedError, FiniteWatch, check_weights
 from snnc.harness.emitted import Epoch, Fields, Progress, TrainableModule
 from snnc.harness.event_lists import with_event_lists
+from snnc.harness.files import whole_file
 from snnc.harness.identity import Identity
+from snnc.harness.processes import exchange, is_first, is_lost_process, on_host, process_lost
 from snnc.harness.records import EpochRecord, Reporter, RunPlan, TrainOptions
 from snnc.harness.run_folder import RunFolder
 from snnc.harness.stopping import StopRequest
@@ -63,9 +67,12 @@ class TrainingRun:
         report: Reporter,
     ) -> None:
         self.compiled, self.module = compiled, module
-        self.parts, self.told = with_event_lists(compiled, module, parts, identity.batch)
+        self.mesh = mesh_of(module, options.layout)
+        self.parts, self.told = dict(parts), list[str]()
+        if self.mesh is None:
+            self.parts, self.told = with_event_lists(compiled, module, parts, identity.batch)
         self.identity, self.options, self.report = identity, options, report
-        self.folder = RunFolder(options.folder)
+        self.folder = RunFolder(options.folder, writes=is_first())
         self.history: list[EpochRecord] = []
         self.samples = sample_count(parts["train"])
         self.updates = -(-self.samples // identity.batch)
@@ -90,13 +97,14 @@ class TrainingRun:
         import jax
 
         assert self._start is not None
+        devices = jax.devices()[:1] if self.mesh is None else choose_devices(self.options.layout)
         return RunPlan(
             model=self.module.MODEL,
             recipe=self.module.RECIPE,
             epochs=self.identity.epochs,
             samples={name: sample_count(fields) for name, fields in self.parts.items()},
             parameters=sum(leaf.size for leaf in jax.tree.leaves(self._start.state.params)),
-            device=str(jax.devices()[0].device_kind),
+            device=devices_text(devices, self.options.layout.split),
             folder=self.folder.path,
             epoch=len(self.history) + 1,
             done=self._clock.samples_before,
@@ -108,10 +116,11 @@ class TrainingRun:
         The weights of another recipe (`start = OTHER`) are taken where they match by name and shape.
         """
         identity = self.identity
-        state, told = self.module.init_train_state(identity.seed, self.updates, identity.epochs), ""
+        state, told = self.module.init_train_state(identity.seed, self.updates, identity.epochs, self.mesh), ""
         if start is not None:
             state, told = self._with_weights(state, start)
         self._start = self.module.Progress(state)
+        exchange(np.zeros(0, np.int32))  # every process has read what process 0 now replaces
         self._save(self._start)
         self.folder.clear(source=self.options.source.name)
         return told
@@ -122,11 +131,12 @@ class TrainingRun:
         Raises:
             CompileError: E0611 if the checkpoint or the log is damaged.
         """
-        self._start = load_checkpoint(self.folder.checkpoint, self.module, about, self.updates)
+        self._start = load_checkpoint(self.folder.checkpoint, self.module, about, self.updates, self.mesh)
         self.history = self._read_log(about.epoch)
+        exchange(np.zeros(0, np.int32))  # every process has read what process 0 now replaces
         if about.selected_epoch is not None:
             assert self._start.selected is not None
-            self._kept = (self.history[about.selected_epoch - 1], *map(_on_host, self._start.selected))
+            self._kept = (self.history[about.selected_epoch - 1], *map(on_host, self._start.selected))
         self.folder.clear(about.epoch, self.options.source.name)
         if self._kept is not None:
             self._save_weights()
@@ -144,32 +154,40 @@ class TrainingRun:
         """
         assert self._start is not None
         start, rule = self._start, self._start.state.rule
-        identity = self.identity
+        identity, agreement = self.identity, Agreement(stop, self.options.checkpoint_every)
         epochs = self.module.fit(
             self.parts,
             epochs=identity.epochs,
             batch=identity.batch,
             seed=identity.seed,
             start=start,
-            on_update=lambda progress: self._after_update(progress, stop),
+            on_update=lambda progress: self._after_update(progress, stop, agreement),
+            mesh=self.mesh,
         )
+        agreement.after_epoch(False)
         stop.leave_if_asked()
         try:
             for epoch in epochs:
-                self._after_epoch(epoch, stop)
+                self._after_epoch(epoch, stop, agreement)
         except DivergedError as error:
+            if not is_first():
+                raise fail(Code.DIVERGED, whole_file(self.options.source), error.what) from error
             raise self._explained(error, rule) from error
+        except Exception as error:
+            if is_lost_process(error):
+                raise process_lost(error, self.options.command) from error
+            raise
 
     def evaluate(self, part: str) -> dict[str, Any]:
         """Return the metrics of the kept weights on one split, {} where the data set has none."""
         if part not in self.parts:
             return {}
         assert self._kept is not None
-        _, params, buffers = self._kept
-        fields = self.parts[part]
-        return self.module.evaluate(params, buffers, fields, batch=self.identity.batch, seed=self.identity.seed)
+        weights = self._kept[1:] if self.mesh is None else self.module.placed(self.mesh, self._kept[1:])
+        identity = self.identity
+        return self.module.evaluate(*weights, self.parts[part], identity.batch, identity.seed, self.mesh)
 
-    def _after_update(self, progress: Progress, stop: StopRequest) -> None:
+    def _after_update(self, progress: Progress, stop: StopRequest, agreement: Agreement) -> None:
         update = len(progress.metrics)
         epoch = len(self.history) + 1
         self._watch.add(epoch, update, progress.metrics[-1])
@@ -177,14 +195,14 @@ class TrainingRun:
             self._watch.check()  # waits for the last update, so that the rate of the epoch is that of finished work
             self._clock.trained = time.perf_counter()
         self.report.update(min(update * self.identity.batch, self.samples), progress.metrics[-1])
-        if stop.number is None and time.perf_counter() - self._saved < self.options.checkpoint_every:
+        if not agreement.after_update(time.perf_counter() - self._saved >= self.options.checkpoint_every):
             return
         self._watch.check()
         check_weights(epoch, update, self.module.PARAM_NAMES, progress.state.params)
         self._save(progress)
         stop.leave_if_asked()
 
-    def _after_epoch(self, epoch: Epoch, stop: StopRequest) -> None:
+    def _after_epoch(self, epoch: Epoch, stop: StopRequest, agreement: Agreement) -> None:
         self._watch.check()
         check_weights(epoch.epoch, self.updates, self.module.PARAM_NAMES, epoch.progress.state.params)
         clock, self._clock = self._clock, _EpochClock()
@@ -202,16 +220,20 @@ class TrainingRun:
         self.folder.log(asdict(record))
         if selected or self._kept is None:
             # Copies: without selection these are the arrays of the training state, which the next update donates.
-            self._kept = (record, *map(_on_host, (epoch.selected_params, epoch.selected_buffers)))
+            self._kept = (record, *map(on_host, (epoch.selected_params, epoch.selected_buffers)))
             self._kept_is_saved = False
         self.report.epoch(record)
         pause = min(_SHORT, self.options.checkpoint_every)
         last = epoch.epoch == self.identity.epochs
-        if last or stop.number is not None or time.perf_counter() - self._saved >= pause:
+        if agreement.after_epoch(last or time.perf_counter() - self._saved >= pause):
             self._save(epoch.progress)
             stop.leave_if_asked()
 
     def _save(self, progress: Progress) -> None:
+        whole = on_host(progress)
+        self._saved = time.perf_counter()
+        if not self.folder.writes:
+            return
         if not self._kept_is_saved:
             self._save_weights()
         self.folder.settle_log()
@@ -223,11 +245,13 @@ class TrainingRun:
             seconds=self.seconds,
             epoch_seconds=self._clock.seconds() if progress.metrics else 0.0,
         )
-        save_checkpoint(self.folder.checkpoint, self.module, progress, about)
+        save_checkpoint(self.folder.checkpoint, self.module, whole, about)
         self._saved = time.perf_counter()
 
     def _save_weights(self) -> None:
         assert self._kept is not None
+        if not self.folder.writes:
+            return
         record, params, buffers = self._kept
         about = {"recipe": self.module.RECIPE, "epoch": str(record.epoch), "snnc": snnc.__version__}
         save_weights(self.folder.weights, self.module, params, buffers, about)
@@ -255,6 +279,8 @@ class TrainingRun:
             params, buffers, left = load_matching(weights, self.module, fresh.params, fresh.buffers)
         params, buffers = jax.tree.map(jax.numpy.array, (params, buffers))
         memory = self.module.optimizer(self.updates, self.identity.epochs).init(params)
+        if self.mesh is not None:
+            params, buffers, memory = self.module.placed(self.mesh, (params, buffers, memory))
         told = f"starts from {weights}" + (f"; fresh: {', '.join(left)}" if left else "")
         return fresh._replace(params=params, buffers=buffers, opt_state=memory), told
 
@@ -300,7 +326,3 @@ def _record(line: Mapping[str, Any]) -> EpochRecord:
         return {name: math.nan if value is None else value for name, value in values.items()}
 
     return EpochRecord(**{**line, "train": numbers(line["train"]), "val": numbers(line["val"])})
-
-
-def _on_host(values: Any) -> Any:
-    return type(values)(*(np.array(value) for value in values))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from snnc.harness.devices import Layout
 from snnc.harness.run_folder import plain
 from snnc.plan import Kernel
 
@@ -17,7 +18,7 @@ class TrainOptions:
 
     `start` is the run folder of the recipe that this one starts from; `weights` take its place. `resume` goes on from
     the checkpoint, of which one is saved every `checkpoint_every` seconds and after each epoch. `command` is what the
-    author would type to do this again, for messages.
+    author would type to do this again, for messages; `layout` says on which devices.
     """
 
     source: Path
@@ -34,6 +35,7 @@ class TrainOptions:
     resume: bool = False
     checkpoint_every: float = 60.0
     command: str = "snnc train"
+    layout: Layout = field(default_factory=Layout)
 
 
 @dataclass(frozen=True, slots=True)

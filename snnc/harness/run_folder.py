@@ -18,9 +18,13 @@ from snnc.harness.files import leftovers, naming, write_atomically
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Paths of a run. Every file but the log is whole or absent; a line of the log is."""
+    """Paths of a run. Every file but the log is whole or absent; a line of the log is.
+
+    Where several processes train together, only one of them `writes`.
+    """
 
     path: Path
+    writes: bool = True
 
     @property
     def weights(self) -> Path:
@@ -47,6 +51,8 @@ class RunFolder:
 
         `source` is the name of the copy of the .snn file.
         """
+        if not self.writes:
+            return
         whole = (self.weights, self.checkpoint, self.metrics, self.config, self.result, self.path / "model.py")
         after = [self.result, *self.path.glob("*.png"), *self.path.glob(".*.png.*")]
         after += [] if epochs else [self.weights, self.config]
@@ -63,6 +69,8 @@ class RunFolder:
         Raises:
             OSError: it cannot be written; the log is as it was.
         """
+        if not self.writes:
+            return
         line = (json.dumps(plain(record), allow_nan=False) + "\n").encode()
         try:
             with self.metrics.open("ab", buffering=0) as file:
@@ -78,12 +86,13 @@ class RunFolder:
 
     def settle_log(self) -> None:
         """Return when every line of the log is on the disk."""
-        if self.metrics.exists():
+        if self.writes and self.metrics.exists():
             with self.metrics.open("ab") as file:
                 os.fsync(file.fileno())
 
     def write_json(self, path: Path, record: Mapping[str, Any]) -> None:
-        write_atomically(path, json.dumps(plain(record), indent=2, allow_nan=False) + "\n")
+        if self.writes:
+            write_atomically(path, json.dumps(plain(record), indent=2, allow_nan=False) + "\n")
 
 
 def plain(value: Any) -> Any:

@@ -10,7 +10,8 @@ import errno
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -22,19 +23,32 @@ from snnc import model
 from snnc.diagnostics import Code, CompileError, Diagnostic, fail
 from snnc.harness.checkpoint import About, damaged, read_about
 from snnc.harness.datasets import load_parts, require_recipe
+from snnc.harness.devices import choose_devices, devices_text
 from snnc.harness.emitted import Fields, TrainableModule
 from snnc.harness.files import whole_file, write_atomically
 from snnc.harness.identity import OF_ALL_EPOCHS, Identity, data_digests, differences, digest, first_changed_line
 from snnc.harness.load_module import load_module
 from snnc.harness.lock import sole_training
 from snnc.harness.loop import TrainingRun
+from snnc.harness.processes import check_agreement, is_first
 from snnc.harness.records import EpochRecord, Reporter, RunPlan, TrainOptions, TrainResult
 from snnc.harness.room import check_room_to_train
 from snnc.harness.run_folder import RunFolder
 from snnc.harness.stopping import deferred_stop
 from snnc.lower.kernels import chosen_kernel
+from snnc.ops.delays import WithTimes
 from snnc.pipeline import Compiled
 from snnc.source import Span
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """What a training starts from: `about` is that of the checkpoint which it goes on from."""
+
+    parts: Mapping[str, Fields]
+    identity: Identity
+    about: About | None
+    weights: Path | None
 
 
 def train(compiled: Compiled, options: TrainOptions, report: Reporter) -> TrainResult:
@@ -45,34 +59,52 @@ def train(compiled: Compiled, options: TrainOptions, report: Reporter) -> TrainR
 
     Raises:
         CompileError: no recipe, no such data, weights that do not fit, a loss or gradient that is not finite (E0609), a
-            run that cannot be gone on with (E0611), another training in the folder (E0612), no way to write (E0613).
+            run that cannot be gone on with (E0611), another training in the folder (E0612), no way to write (E0613), no
+            such devices (E0703), other processes that did not join (E0704) or have ended (E0705).
         StoppedError: the process was asked to end, and what was reached is saved.
     """
+    with ExitStack() as held:
+        ready, failure = None, None
+        try:
+            ready = _prepare(compiled, options, held)
+        except CompileError as error:
+            failure = error
+        except OSError as error:
+            failure = _cannot_write(error, options)
+        check_agreement("" if ready is None else json.dumps([asdict(ready.identity), str(ready.about)]), failure)
+        assert ready is not None
+        try:
+            return _train(compiled, ready, options, report)
+        except OSError as error:
+            raise _cannot_write(error, options) from error
+
+
+def _prepare(compiled: Compiled, options: TrainOptions, held: ExitStack) -> _Ready:
+    """Read what the training starts from; from here on, and until `held` ends, no other may use the folder."""
     recipe = require_recipe(compiled, options.source)
     parts = load_parts(compiled, options.source, options.data_dir)
     check_room_to_train(compiled.network, recipe, parts, options.batch)
-    try:
-        with sole_training(options.folder):
-            return _train(compiled, parts, options, report)
-    except OSError as error:
-        raise _cannot_write(error, options) from error
-
-
-def _train(compiled: Compiled, parts: Mapping[str, Fields], options: TrainOptions, report: Reporter) -> TrainResult:
-    folder = RunFolder(options.folder)
-    about = _saved(folder) if options.resume else None
+    if is_first():
+        held.enter_context(sole_training(options.folder))
+    about = _saved(RunFolder(options.folder)) if options.resume else None
     weights = options.weights or (_weights_of(compiled, options) if about is None else None)
     identity = _identity(compiled, parts, options, weights)
     if about is not None:
         _check_same(about.identity, identity, compiled, options)
-        if about.epoch == identity.epochs and folder.result.exists():
-            report.note(f"this run is finished: its {about.epoch} epochs are done")
-            return _finished(folder)
         identity = replace(identity, start=about.identity.start)
-    module = cast(TrainableModule, load_module(compiled.text, folder.path))
-    run = TrainingRun(compiled, module, parts, identity, options, report)
+    return _Ready(parts, identity, about, weights)
+
+
+def _train(compiled: Compiled, ready: _Ready, options: TrainOptions, report: Reporter) -> TrainResult:
+    folder = RunFolder(options.folder, writes=is_first())
+    identity, about = ready.identity, ready.about
+    if about is not None and about.epoch == identity.epochs and folder.result.exists():
+        report.note(f"this run is finished: its {about.epoch} epochs are done")
+        return _finished(folder)
+    module = cast(TrainableModule, load_module(compiled.text, folder.path if folder.writes else None))
+    run = TrainingRun(compiled, module, ready.parts, identity, options, report)
     with deferred_stop(report.note) as stop:
-        told = [run.begin(weights) if about is None else run.go_on(about)]
+        told = [run.begin(ready.weights) if about is None else run.go_on(about)]
         plan = run.plan()
         _write_config(folder, plan, options, identity, module.MODEL_HASH)
         report.start(plan)
@@ -86,7 +118,7 @@ def _train(compiled: Compiled, parts: Mapping[str, Fields], options: TrainOption
         try:
             run.fit(stop)
         except CompileError:
-            if options.plots:
+            if options.plots and folder.writes:
                 _draw(folder, run.history, {})
             raise
     report.stage("evaluating")
@@ -102,7 +134,7 @@ def _train(compiled: Compiled, parts: Mapping[str, Fields], options: TrainOption
         weights=folder.weights,
         folder=folder.path,
     )
-    if options.plots:
+    if options.plots and folder.writes:
         report.stage("drawing")
         _draw(folder, run.history, test or val)
     folder.write_json(folder.result, result.as_json())
@@ -148,15 +180,17 @@ def _identity(compiled: Compiled, parts: Mapping[str, Fields], options: TrainOpt
             "jax": jax.__version__,
             "optax": version("optax"),
             "numpy": np.__version__,
-            "device": str(jax.devices()[0].device_kind),
+            "device": devices_text(choose_devices(options.layout), options.layout.split),
         },
-        stretches=_stretches(recipe.optimizer),
+        stretches=_stretches(recipe.optimizer, compiled.network),
         kernel=chosen_kernel(options.kernel),
     )
 
 
-def _stretches(optimizer: model.Optimizer) -> bool:
-    """Whether more epochs leave the learning rates of the first ones as they are."""
+def _stretches(optimizer: model.Optimizer, network: model.Network) -> bool:
+    """Whether more epochs leave the learning rates and the widths of kernels of the first ones as they are."""
+    if any(isinstance(node.op, WithTimes) and node.op.times.schedule is not None for node in network.operations):
+        return False
     rates = (optimizer.lr, *(group.lr for group in optimizer.groups))
     return not any(isinstance(rate, model.Call) and rate.name in OF_ALL_EPOCHS for rate in rates)
 
@@ -232,7 +266,8 @@ def _cannot_write(error: OSError, options: TrainOptions) -> CompileError:
 
 def _write_config(folder: RunFolder, plan: RunPlan, options: TrainOptions, identity: Identity, model_hash: str) -> None:
     """Keep what is needed to run again: the settings, the versions, the device, and the text beside them."""
-    write_atomically(folder.path / options.source.name, options.source.read_bytes())
+    if folder.writes:
+        write_atomically(folder.path / options.source.name, options.source.read_bytes())
     versions = {name: text for name, text in identity.versions.items() if name != "device"}
     record: dict[str, Any] = {
         "source": str(options.source),

@@ -14,6 +14,7 @@ import numpy as np
 from snnc import model
 from snnc.diagnostics import Code, fail
 from snnc.interp import body_constants, start_body, step_body
+from snnc.ops.conv import Conv
 from snnc.ops.dense import Dense
 from snnc.ops.initialisers import fluctuation_std
 from snnc.ops.operation import Init
@@ -36,7 +37,11 @@ def settle_initialisers(network: model.Network, bodies: tuple[tuple[str, Body], 
 
 
 def _settled(node: model.Node, network: model.Network, bodies: dict[str, Body]) -> model.Node:
-    if not isinstance(node, model.OpNode) or not isinstance(node.op, Dense) or node.op.init.name != "fluctuation":
+    if (
+        not isinstance(node, model.OpNode)
+        or not isinstance(node.op, Dense | Conv)
+        or node.op.init.name != "fluctuation"
+    ):
         return node
     target = _target(node.name, network)
     if target is None or not any(isinstance(s, Fire) for s in bodies[target[0].name].statements):
@@ -62,7 +67,7 @@ def _target(name: str, network: model.Network) -> tuple[model.Layer, str] | None
                 if any(signal.node == name for signal in signals):
                     return node, port
         elif isinstance(node, model.OpNode) and any(s.node == name for s in node.sources):
-            if isinstance(node.op, Dense):
+            if isinstance(node.op, Dense | Conv):
                 continue
             found = _target(node.name, network)
             if found is not None:

@@ -81,12 +81,22 @@ class BatchNorm(Operation):
 
     def text(self, x: tuple[str, ...], weights: Mapping[str, str]) -> str:
         """`weights` has the statistics too, under the names of the buffers; arrays of steps at the step or as [T, 1, …]."""
-        spread = f"[..., {', '.join(['None'] * (len(self.shape) - 1))}]" if len(self.shape) > 1 else ""
-        own = {name: text + spread for name, text in weights.items()}
-        gain = "" if self.gain == 1.0 else f"{self.gain!r} * "
-        text = f"{gain}normalised({x[0]}, {own['mean']}, {own['var']}, {self.eps!r})"
-        text += f" * {own['gamma']}" if "gamma" in own else ""
-        text += f" + {own['beta']}" if "beta" in own else ""
+        return self.scaled(self.plain(x[0], weights), weights)
+
+    def plain(self, x: str, weights: Mapping[str, str]) -> str:
+        """Return the text of `x` normalised by the running statistics."""
+        return f"normalised({x}, {weights['mean']}{self._spread}, {weights['var']}{self._spread}, {self.eps!r})"
+
+    @property
+    def _spread(self) -> str:
+        """The index that gives an array of channels the axes of space."""
+        return f"[..., {', '.join(['None'] * (len(self.shape) - 1))}]" if len(self.shape) > 1 else ""
+
+    def scaled(self, y: str, weights: Mapping[str, str]) -> str:
+        """Return the text of what is trained, applied to `y` of mean 0 and variance 1; `y` itself if nothing is."""
+        text = y if self.gain == 1.0 else f"{self.gain!r} * {y}"
+        text += f" * {weights['gamma']}{self._spread}" if "gamma" in weights else ""
+        text += f" + {weights['beta']}{self._spread}" if "beta" in weights else ""
         if self.variant == "tebn":
             return f"({text}) * {weights['p']}[..., {', '.join(['None'] * len(self.shape))}]"
         return text

@@ -43,6 +43,7 @@ class Buffer:
     start: float
     dimension: Dimension
     by_step: bool = False
+    text: str = ""  # what makes it instead, in emitted code; {stream} is the number of its name
 
 
 class Operation:

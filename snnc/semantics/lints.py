@@ -18,10 +18,13 @@ from snnc import model
 from snnc.diagnostics import Code, Findings, Label
 from snnc.expr import Apply, Expr, Var, walk
 from snnc.interp import Array, Values, body_constants, start_body, step_body
+from snnc.ops.conv import Conv
 from snnc.ops.dense import Dense
 from snnc.ops.elementwise import Bias, Flatten, Scale
+from snnc.ops.delays import UnitDelays
 from snnc.ops.memory import Delay, Dropout
 from snnc.ops.operation import Init
+from snnc.ops.pools import MaxPool, SumPool, Upsample
 from snnc.plan import Body, Fire, StepPlan
 from snnc.probe import PROBE, without_spikes
 from snnc.semantics.parameters import central_values
@@ -235,8 +238,10 @@ def _drive(
     match node.op:
         case _ if below is None:
             return None
-        case Dense(fan_in, size, init):
-            mean, std = np.array(init_moments(init, fan_in, size))
+        case Dense() | Conv():
+            fan_in, size = node.op.fan_in, node.op.size
+            fan_out = node.op.fan_out if isinstance(node.op, Conv) else size
+            mean, std = np.array(init_moments(node.op.init, fan_in, fan_out))
             together = max(1.0, below.share * fan_in)
             through = _Drive(
                 mean=fan_in * mean * below.mean,
@@ -249,7 +254,15 @@ def _drive(
             return below + _offset(init, size)
         case Scale(factor):
             return below.times(factor)
-        case Flatten() | Delay() | Dropout():
+        case SumPool(window):
+            taps = window.taps
+            summed = _Drive(taps * below.mean, taps * below.fixed, taps * below.noise, below.event, below.share)
+            return summed.times(node.op.factor)
+        case MaxPool(window):
+            chance = 1 - (1 - min(1.0, below.mean)) ** window.taps
+            spiking = below.event == 1.0 and below.fixed == 0.0
+            return _Drive(chance, 0.0, chance * (1 - chance), 1.0, below.share) if spiking else None
+        case Flatten() | Delay() | UnitDelays() | Dropout():
             return below
     return None
 
@@ -314,14 +327,14 @@ def _described(
 ) -> tuple[Span | None, str, str]:
     """Return where the weights before a layer stand, what they carry, and what would make them larger."""
     nodes = [plan.network.node(s.node) for _, signals in layer.ports for s in signals]
-    while nodes and not (isinstance(nodes[0], model.OpNode) and isinstance(nodes[0].op, Dense)):
+    while nodes and not (isinstance(nodes[0], model.OpNode) and isinstance(nodes[0].op, Dense | Conv)):
         head = nodes.pop(0)
         nodes = [plan.network.node(s.node) for s in head.sources] + nodes if isinstance(head, model.OpNode) else nodes
     if not nodes:
         return None, "its inputs", "put weights in between"
     dense = nodes[0]
     assert isinstance(dense, model.OpNode)
-    assert isinstance(dense.op, Dense)
+    assert isinstance(dense.op, Dense | Conv)
     op, source = dense.op, plan.network.node(dense.sources[0].node)
     while isinstance(source, model.OpNode):
         source = plan.network.node(source.sources[0].node)

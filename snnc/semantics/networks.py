@@ -24,7 +24,7 @@ from snnc.semantics.scope import Scope, Typed
 from snnc.semantics.segments import Flow
 from snnc.semantics.shapes import infer_shapes
 from snnc.semantics.tensors import resolve_outputs
-from snnc.semantics.topology import check_cycles, check_ports
+from snnc.semantics.topology import check_channels, check_cycles, check_ports
 from snnc.source import Span
 from snnc.syntax import nodes
 from snnc.units import DIMENSIONS, ONE, TIME
@@ -228,6 +228,7 @@ def _finish(e: Elaboration) -> model.Network:
         elif name in e.layers:
             layer = e.layers[name]
             check_ports(layer)
+            check_channels(layer)
             assert layer.shape is not None
             ports = tuple((port, tuple(signals)) for port, signals in layer.edges.items())
             found.append(model.Layer(name, layer.neuron, layer.shape, ports, layer.doc, layer.span))

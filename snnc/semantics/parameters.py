@@ -110,10 +110,10 @@ class _Params:
                     Code.WRONG_KIND, mod.span, "a parameter cannot be `carry`", help="only states carry over samples"
                 )
         per = mods["per"][0].word or "layer" if "per" in mods else "layer"
-        if per in ("channel", "synapse"):
+        if per not in ("layer", "channel", "neuron"):
             self.findings.add(
-                Code.NOT_YET, mods["per"][0].span, f"not supported yet: a neuron's parameter per {per}",
-                help="use `per neuron`",
+                Code.WRONG_KIND, mods["per"][0].span, f"a neuron has one `{name}`, not one for each {per}",
+                help="write `per neuron`, `per channel` or `per layer`",
             )  # fmt: skip
             per = "neuron"
         trainable = "trainable" in mods

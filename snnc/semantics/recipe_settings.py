@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from snnc import model
 from snnc.diagnostics import Code, Findings, did_you_mean
+from snnc.ops.delays import WithTimes
 from snnc.semantics.data_sets import Pipeline
 from snnc.semantics.modules import Module
 from snnc.semantics.operations.binding import whole
@@ -162,6 +163,8 @@ def parameter_names(network: model.Network) -> list[str]:
     for node in network.nodes:
         if isinstance(node, model.OpNode):
             names += [f"{node.name}.{w.name}" for w in node.op.weights()]
+            if isinstance(node.op, WithTimes) and node.op.times.trainable:
+                names.append(f"{node.name}.delay")
         elif isinstance(node, model.Layer):
             names += [f"{node.name}.{p.name}" for p in node.neuron.params if p.trainable]
     return names

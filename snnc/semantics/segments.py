@@ -103,7 +103,7 @@ def _set_dimensions(
             )  # fmt: skip
             return
     last = max((i for i, op in enumerate(ops) if op.spec.carries_unit), default=None)
-    factors = [scale_dimension(op.bound, e.scope) if op.spec.name == "scale" else ONE for op in ops]
+    factors = [scale_dimension(op.bound, e.scope) if op.spec.name in ("scale", "inhibit") else ONE for op in ops]
     for i, op in enumerate(ops):
         if i == last and target is not None:
             after = ONE

@@ -87,9 +87,9 @@ def _layer_names(layer: model.Layer) -> dict[str, tuple[str, TensorType]]:
         names[layer.name] = names[f"{layer.name}.{neuron.states[0].name}"]
     for param in neuron.params:
         if param.trainable:
-            shape = layer.shape if param.per == "neuron" else ()
             var = f"weight:{layer.name}.{param.name}"
-            names[f"{layer.name}.{param.name}"] = (var, TensorType(False, False, shape, param.dimension))
+            type_ = TensorType(False, False, param.shape_in(layer.shape), param.dimension)
+            names[f"{layer.name}.{param.name}"] = (var, type_)
     return names
 
 

@@ -1,4 +1,4 @@
-"""Checks the graph of a network: every port that needs an edge has one, and every cycle a delay."""
+"""Checks the graph of a network: every port that needs an edge has one, every cycle a delay, what counts channels has some."""
 
 from __future__ import annotations
 
@@ -16,6 +16,18 @@ def check_ports(layer: PendingLayer) -> None:
                 Code.UNCONNECTED_PORT, layer.span, f"nothing arrives at port `{port.name}` of layer `{layer.name}`",
                 help=f"add an edge: `… -> {layer.name}.{port.name}`",
                 labels=(Label(port.span, "the port"),),
+            )  # fmt: skip
+
+
+def check_channels(layer: PendingLayer) -> None:
+    """A parameter `per channel` needs a layer whose first axis is one of several."""
+    assert layer.shape is not None
+    for param in layer.neuron.params:
+        if param.per == "channel" and len(layer.shape) == 1:
+            layer.scope.findings.add(
+                Code.SHAPE_MISMATCH, layer.span, f"`{param.name}` of `{layer.name}` is `per channel`, and a layer of one axis has no channels",
+                help="write `per neuron`",
+                labels=(Label(param.span, "the parameter"),),
             )  # fmt: skip
 
 

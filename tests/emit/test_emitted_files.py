@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from snnc.pipeline import Entry, choose, compile_entry, load
+from snnc.plan import Kernel
 from snnc.resources import resource_folder
 
 HERE = Path(__file__).parent
@@ -14,9 +15,9 @@ CASES = sorted((HERE / "models").glob("*.snn"))
 MODELS = sorted(resource_folder("models").glob("*.snn"))
 
 
-def emitted(path: Path) -> str:
+def emitted(path: Path, kernel: Kernel = "scan") -> str:
     program = load(path)
-    return compile_entry(program, choose(program, None)).text
+    return compile_entry(program, choose(program, None), kernel=kernel).text
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
@@ -44,10 +45,12 @@ def test_two_processes_emit_the_same_text(case):
 
 
 def test_emitted_files_are_clean_for_ruff_and_mypy(tmp_path):
+    texts = {f"emitted_{case.stem}": emitted(case) for case in [*CASES, *MODELS]}
+    texts |= {f"kernels_{case.stem}": emitted(case, "pallas") for case in CASES}
     names = []
-    for case in [*CASES, *MODELS]:
-        path = tmp_path / f"emitted_{case.stem}.py"
-        path.write_text(emitted(case), encoding="utf-8")
+    for name, text in texts.items():
+        path = tmp_path / f"{name}.py"
+        path.write_text(text, encoding="utf-8")
         names.append(str(path))
 
     for command in (

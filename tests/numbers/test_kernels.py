@@ -156,7 +156,27 @@ def test_kernels_are_lowered_for_cuda_and_left_out_elsewhere(case, settings):
     model = compile_text(text, "pallas")
 
     assert lowered(model, "cuda").count(TRITON) >= 4  # two layers, forward and backward
-    assert TRITON not in lowered(model, "cpu")
+    loops = [lowered(m, "cpu") for m in (model, compile_text(text))]
+    assert TRITON not in loops[0]
+    assert loops[0].count("stablehlo.while") <= loops[1].count("stablehlo.while")  # nothing is computed twice
+
+
+def test_a_second_derivative_goes_through_the_loop():
+    text = NETWORK.format(neuron="PLIF", arguments="theta = 0.4", size=6)
+    found = []
+    for model in (shaken(compile_text(text, kernel)) for kernel in ("pallas", "scan")):
+        x = model.inputs(**drive(10, 2))
+
+        def total(params, model=model, x=x):
+            return jnp.sum(model.module.run(params, model.buffers, x)[0].out.v ** 2)
+
+        def slope(params, total=total):
+            return sum(jnp.sum(jnp.sin(g)) for g in jax.tree.leaves(jax.grad(total)(params)))
+
+        found.append(jax.jit(jax.grad(slope))(model.params))
+
+    for a, b in zip(*map(jax.tree.leaves, found), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-10 * float(np.abs(b).max()))
 
 
 FALLBACKS = """

@@ -192,7 +192,7 @@ def fused_scan(
     """`lax.scan` of an element-wise step, on an NVIDIA GPU as one kernel.
 
     one(fixed, n, carry, row) -> carry, what step n gives out. `fixed` are [] or [M],
-    carries [M], rows [T, M].
+    carries [M], rows [T, M]. Its own derivative, for second ones, is that of the scan.
     """
     if interpret:
         return scan_kernel(one, fixed, carry, rows, steps, reverse, interpret=True)
@@ -207,9 +207,12 @@ def fused_scan(
         numbered = (jnp.arange(steps), rows)
         return lax.scan(body, carry, numbered, length=steps, reverse=reverse)
 
-    result: tuple[Any, Any] = lax.platform_dependent(
-        fixed, carry, rows, cuda=kernel, default=loop
-    )
+    @jax.custom_jvp
+    def either(*given: Any) -> Any:
+        return lax.platform_dependent(*given, cuda=kernel, default=loop)
+
+    either.defjvp(lambda given, tangents: jax.jvp(loop, given, tangents))
+    result: tuple[Any, Any] = either(fixed, carry, rows)
     return result
 
 

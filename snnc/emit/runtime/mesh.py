@@ -4,7 +4,7 @@ A mesh has two axes: the samples of a batch are dealt out over "data", the units
 needs to pass between devices follows from where the arguments lie; the model's own text does not change.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,17 +12,16 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from snnc.data.batches import iterate_batches
-
 
 def mesh_over(devices: Sequence[Any], split: int = 1) -> Mesh:
     """Devices as ["data", "model"], with `split` of them side by side for the units of each layer."""
     return Mesh(np.reshape(np.asarray(devices), (-1, split)), ("data", "model"))
 
 
-def whole_on(mesh: Mesh) -> NamedSharding:
-    """The place of a value that every device holds whole."""
-    return NamedSharding(mesh, PartitionSpec())
+def place_on(mesh: Mesh, *axes: str | None) -> NamedSharding:
+    """The place of a value whose axes are dealt out over these of the mesh; without any, whole on every device."""
+    spec: Any = PartitionSpec
+    return NamedSharding(mesh, spec(*axes))
 
 
 def sharding_of(mesh: Mesh, value: Any) -> NamedSharding:
@@ -33,8 +32,8 @@ def sharding_of(mesh: Mesh, value: Any) -> NamedSharding:
     parts = mesh.shape["model"]
     for axis in reversed(range(value.ndim)):
         if parts > 1 and value.size >= 256 and value.shape[axis] % parts == 0:
-            return NamedSharding(mesh, PartitionSpec(*[None] * axis, "model"))
-    return whole_on(mesh)
+            return place_on(mesh, *[None] * axis, "model")
+    return place_on(mesh)
 
 
 def shardings(mesh: Mesh, values: Any) -> Any:
@@ -58,35 +57,33 @@ def own_rows(mesh: Mesh, batch: int) -> range:
     """The rows of a batch that this process reads, the batch filled up to a multiple of "data"."""
     parts = mesh.shape["data"]
     size = -(-batch // parts) * parts
-    dealt = NamedSharding(mesh, PartitionSpec("data"))
-    rows = [part[0] for part in dealt.addressable_devices_indices_map((size,)).values()]
+    read: Any = place_on(mesh, "data").addressable_devices_indices_map((size,))
+    rows = [part[0] for part in read.values()]
     return range(
         min(row.start or 0 for row in rows),
         max(size if row.stop is None else row.stop for row in rows),
     )
 
 
-def batches_on(
-    mesh: Mesh | None, fields: Mapping[str, Any], batch: int, order: np.ndarray, timed: tuple[str, ...]
+def dealt_out(
+    mesh: Mesh, batches: Iterator[dict[str, Any]], timed: tuple[str, ...]
 ) -> Iterator[dict[str, Any]]:
-    """The batches of `iterate_batches`, on a mesh dealt out over its devices by their samples."""
-    if mesh is None:
-        yield from iterate_batches(fields, batch, order, timed)
-        return
-    first = NamedSharding(mesh, PartitionSpec("data"))
-    second = NamedSharding(mesh, PartitionSpec(None, "data"))
-    rows = own_rows(mesh, batch)
-    for part in iterate_batches(fields, batch, order, timed, rows):
+    """Batches on a mesh, from the rows that each process has read; the fields in `timed` are [T, B, ...]."""
+    array_of: Any = jax.make_array_from_process_local_data
+    for part in batches:
+        rows = {name: (None, "data") if name in timed else ("data",) for name in part}
         yield {
-            name: jax.make_array_from_process_local_data(second if name in timed else first, a)
-            for name, a in part.items()
+            name: array_of(place_on(mesh, *rows[name]), a) for name, a in part.items()
         }
 
 
-def on_mesh(function: Any, places: Any, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
+def on_mesh(
+    function: Any, places: Any, donate: tuple[int, ...] = ()
+) -> Callable[..., Any]:
     """`function` compiled for several devices, its results at `places`."""
     call = jax.jit(function, out_shardings=places, donate_argnums=donate)
+    finished: Any = jax.block_until_ready
     if jax.default_backend() != "cpu":
         return call
     # devices of a CPU share its threads: of two calls under way, each could wait for the other
-    return lambda *given: jax.block_until_ready(call(*given))
+    return lambda *given: finished(call(*given))

@@ -1,35 +1,76 @@
 """Norms: statistics of a batch, their moving averages, and what is normalised by them."""
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
 
-def moments(
-    x: Array, weight: Array | None, axes: tuple[int, ...]
-) -> tuple[Array, Array]:
-    """Mean and biased variance of x [T, B, ...] over `axes`, which stay with size 1.
+def standardised(
+    x: Array, share: Array, axes: tuple[int, ...], eps: float
+) -> tuple[Array, Array, Array]:
+    """x with mean 0 and variance 1 over `axes`; the mean and the biased variance.
 
-    Samples of weight 0 do not count.
+    `share` says how much each number counts, 1 on average. The gradient goes through
+    the statistics, not into them, and keeps y, of size 1 / sqrt(var + eps):
+    dx = (dy - share mean(dy) - share y mean(dy y)) / sqrt(var + eps)
     """
+
+    def ahead(x: Array, share: Array) -> Any:
+        mean = jnp.mean(x * share, axes, keepdims=True)
+        var = jnp.mean((x - mean) ** 2 * share, axes, keepdims=True)
+        scale = lax.rsqrt(var + eps)
+        y = (x - mean) * scale
+        return (y, mean, var), (y, scale, share)
+
+    def back(kept: Any, cotangents: Any) -> Any:
+        y, scale, share = kept
+        dy = cotangents[0]
+        along = jnp.mean(dy * y, axes, keepdims=True)
+        moved = jnp.mean(dy, axes, keepdims=True) + y * along
+        return scale * (dy - share * moved), None
+
+    @jax.custom_vjp
+    def normal(x: Array, share: Array) -> Any:
+        return ahead(x, share)[0]
+
+    normal.defvjp(ahead, back)
+    y, mean, var = normal(x, share)
+    return y, lax.stop_gradient(mean), lax.stop_gradient(var)
+
+
+def sample_share(x: Array, weight: Array | None) -> Array:
+    """How much each sample of x [T, B, ...] counts, 1 on average: [1, B, 1, ...]."""
     if weight is None:
         weight = jnp.ones(x.shape[1], x.dtype)
-    share = weight * (x.shape[1] / jnp.sum(weight))  # 1 where all samples count
-    share = share.reshape(1, -1, *(1 for _ in x.shape[2:]))
-    mean = jnp.mean(x * share, axes, keepdims=True)
-    return mean, jnp.mean((x - mean) ** 2 * share, axes, keepdims=True)
+    share = weight * (x.shape[1] / jnp.sum(weight))
+    return share.reshape(1, -1, *(1 for _ in x.shape[2:]))
 
 
-def batch_statistics(x: Array, weight: Array | None) -> tuple[Array, Array]:
-    """Mean and variance [C] over all steps, samples and space of x [T, B, C, ...]."""
-    mean, var = moments(x, weight, (0, 1, *range(3, x.ndim)))
-    return mean.reshape(-1), var.reshape(-1)
+def batch_normalised(
+    x: Array, weight: Array | None, eps: float
+) -> tuple[Array, tuple[Array, Array]]:
+    """x [T, B, C, ...] with mean 0 and variance 1 over steps, samples and space.
+
+    With the mean and the variance [C]; samples of weight 0 do not count.
+    """
+    axes = (0, 1, *range(3, x.ndim))
+    y, mean, var = standardised(x, sample_share(x, weight), axes, eps)
+    return y, (mean.reshape(-1), var.reshape(-1))
 
 
-def step_statistics(x: Array, weight: Array | None) -> tuple[Array, Array]:
-    """Mean and variance [T, 1, C] over all samples and space of x [T, B, C, ...]."""
-    mean, var = moments(x, weight, (1, *range(3, x.ndim)))
-    shape = (x.shape[0], 1, x.shape[2])
-    return mean.reshape(shape), var.reshape(shape)
+def step_normalised(
+    x: Array, weight: Array | None, eps: float
+) -> tuple[Array, tuple[Array, Array]]:
+    """x [T, B, C, ...] with mean 0 and variance 1 over samples and space.
+
+    With the mean and the variance [T, C]; samples of weight 0 do not count.
+    """
+    axes = (1, *range(3, x.ndim))
+    y, mean, var = standardised(x, sample_share(x, weight), axes, eps)
+    shape = (-1, x.shape[2])
+    return y, (mean.reshape(shape), var.reshape(shape))
 
 
 def over_steps(values: Array, steps: int) -> Array:
@@ -54,7 +95,6 @@ def unbiased(var: Array, count: Array) -> Array:
 
 def moving_average(before: Array, now: Array, momentum: float) -> Array:
     """The average over batches, after one whose value is `now`; no gradient."""
-    now = jnp.broadcast_to(now.reshape(-1, *before.shape[1:]), before.shape)
     return lax.stop_gradient((1.0 - momentum) * before + momentum * now)
 
 
@@ -65,6 +105,4 @@ def normalised(x: Array, mean: Array, var: Array, eps: float) -> Array:
 
 def layer_normalised(x: Array, rank: int, eps: float) -> Array:
     """Mean 0 and variance 1 over the last `rank` axes."""
-    axes = tuple(range(-rank, 0))
-    mean = jnp.mean(x, axes, keepdims=True)
-    return normalised(x, mean, jnp.mean((x - mean) ** 2, axes, keepdims=True), eps)
+    return standardised(x, jnp.ones((), x.dtype), tuple(range(-rank, 0)), eps)[0]

@@ -24,10 +24,11 @@ def build_scale(build: Build) -> Scale | None:
 
 
 def scale_dimension(bound: dict[str, nodes.Arg], scope: Scope) -> Dimension:
-    """Return the dimension of a `scale`'s factor."""
-    if "factor" not in bound:
+    """Return the dimension of the factor of a `scale` or an `inhibit`."""
+    factor = bound.get("factor") or bound.get("others")
+    if factor is None:
         return ONE
-    typed = resolve(bound["factor"].value, scope)
+    typed = resolve(factor.value, scope)
     return typed.dimension or ONE
 
 

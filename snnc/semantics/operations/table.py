@@ -5,6 +5,21 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from snnc.ops.delay_times import KERNELS
+from snnc.semantics.operations.connections import (
+    ATTENTION,
+    EMBEDDING,
+    INHIBIT,
+    ONE_TO_ONE,
+    SPARSE,
+    build_attention,
+    build_embedding,
+    build_inhibit,
+    build_one_to_one,
+    build_sparse,
+    shape_of_attention,
+    shape_of_embedding,
+    shape_of_sparse,
+)
 from snnc.semantics.operations.delays import build_delay
 from snnc.semantics.operations.elementwise import (
     build_add,
@@ -41,8 +56,7 @@ from snnc.semantics.operations.spec import Argument, OpSpec, unchanged
 
 # Operations of the language that are not built yet; each is refused by name.
 NOT_YET = (
-    "embedding", "sparse", "one_to_one",
-    "inhibit", "qcfs", "attention",
+    "qcfs",
 )  # fmt: skip
 
 MANY = 1000  # sources of one operation
@@ -73,6 +87,11 @@ _IMAGES = "images are [channels, height, width], as in `input x : spikes[1, 28, 
 
 _ALL = (
     OpSpec("dense", _DENSE, shape_of_dense, build_dense, carries_unit=True),
+    OpSpec("sparse", SPARSE, shape_of_sparse, build_sparse, carries_unit=True),
+    OpSpec("one_to_one", ONE_TO_ONE, unchanged, build_one_to_one, keeps_shape=True, carries_unit=True),
+    OpSpec("inhibit", INHIBIT, unchanged, build_inhibit, keeps_shape=True),
+    OpSpec("attention", ATTENTION, shape_of_attention, build_attention, keeps_shape=True, least=3, most=3),
+    OpSpec("embedding", EMBEDDING, shape_of_embedding, build_embedding),
     OpSpec("conv", CONV, shape_of_conv, build_conv, carries_unit=True, fits=_IMAGES),
     OpSpec("depthwise", DEPTHWISE, shape_of_depthwise, build_depthwise, carries_unit=True, fits=_IMAGES),
     OpSpec("avg_pool", POOL, shape_of_pool, build_avg_pool, fits=_IMAGES),

@@ -1,0 +1,217 @@
+"""Delays of units and synapses: emitted against interpreted, step against run, gradients against finite differences."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from models_in_text import assert_same_signals, compile_text
+
+from snnc.interp import run_network
+
+STEPS, BATCH = 12, 2
+
+# A delay that stands between the input and `h`, and one in a circle; each with the delays that begin in ms.
+EDGES = {
+    "fixed, per neuron": "x -> delay(time ~ uniform(0 ms, 4 ms) per neuron) -> dense() -> h",
+    "fixed, one for all": "x -> delay(time ~ normal(2 ms, 1 ms), max = 5 ms) -> dense() -> h",
+    "fixed, after the product": "x -> dense() -> delay(time ~ lognormal(2 ms, 0.5) per neuron, max = 4 ms) -> h",
+    "fixed, per synapse": "x -> dense(delay ~ uniform(1 ms, 4 ms) per synapse, bias = true) -> h",
+    "gaussian, per neuron": "x -> delay(time ~ uniform(0 ms, 4 ms) per neuron trainable, sigma = 0.7) -> dense() -> h",
+    "gaussian, one for all": "x -> delay(time = 2.3 ms trainable, max = 5 ms) -> dense() -> h",
+    "gaussian, per synapse": "x -> dense(delay ~ uniform(0 ms, 4 ms) per synapse trainable) -> h",
+    "linear, per neuron": "x -> dense() -> delay(time ~ uniform(0 ms, 4 ms) per neuron trainable, kernel = linear) -> h",
+    "linear, per synapse": "x -> dense(delay ~ uniform(1 ms, 4 ms) in (1 ms, 6 ms) per synapse trainable via clip, kernel = linear) -> h",
+}
+CIRCLES = {
+    "fixed, per neuron": "h -> delay(time ~ uniform(1 ms, 4 ms) per neuron) -> dense() -> h",
+    "gaussian, per neuron": "h.v -> dense() -> delay(time ~ uniform(1 ms, 3 ms) in (1 ms, 4 ms) per neuron trainable) -> h",
+    "fixed, per synapse": "h -> dense(delay ~ uniform(1 ms, 4 ms) per synapse, bias = true) -> h",
+    "gaussian, per synapse": "h -> dense(delay ~ uniform(2 ms, 3 ms) in (2 ms, 4 ms) per synapse trainable) -> h",
+    "linear, per synapse": "h.v -> dense(delay ~ uniform(1 ms, 3 ms) in (1 ms, 4 ms) per synapse trainable, kernel = linear) -> h",
+    "from an early step on": "h.v -> delay(1 ms) -> dense(delay ~ uniform(0 ms, 3 ms) per synapse trainable) -> h",
+}
+
+
+def network(*edges, learn=""):
+    lines = "\n".join(edges)
+    return compile_text(f"""
+    import std.neurons (LIF)
+    network Net {{
+      dt = 1 ms
+      input x : real[3]
+      layer h = LIF[4](tau = 4 ms)
+      layer g = LIF[2](tau = 4 ms)
+      {lines}
+      h -> dense() -> g
+    }}""")
+
+
+def driven(model, size=3.0, seed=0):
+    """The model with weights at which its neurons fire, and an input for it."""
+    rng = np.random.default_rng(seed)
+    trained = set(model.module.constrained(model.params))
+    values = [
+        value if name in trained else jnp.asarray(size * rng.normal(size=np.shape(value)))
+        for name, value in zip(model.module.PARAM_NAMES, model.params, strict=True)
+    ]
+    x = rng.normal(size=(STEPS, BATCH, 3)) + 0.5
+    return replace(model, params=type(model.params)(*values)), x
+
+
+def interpreted(model, x, train):
+    recording = run_network(model.compiled.plan, {"x": x}, model.weights(), given=model.given(), train=train)
+    return {name: recording[name] for name in model.module.SIGNALS}
+
+
+@pytest.mark.parametrize("edge", EDGES)
+def test_delays_are_emitted_as_they_are_interpreted(edge):
+    model, x = driven(network(EDGES[edge]))
+
+    for train in (False, True):
+        expected = interpreted(model, x, train)
+        assert_same_signals(expected, model.run(x=x, train=train), 1e-9)
+        assert 0.02 < expected["h.spike"].mean() < 0.98
+
+
+@pytest.mark.parametrize("circle", CIRCLES)
+def test_delays_in_a_circle_are_emitted_as_they_are_interpreted(circle):
+    model, x = driven(network("x -> dense() -> h", CIRCLES[circle]))
+
+    for train in (False, True):
+        assert_same_signals(interpreted(model, x, train), model.run(x=x, train=train), 1e-9)
+
+
+def test_the_step_scanned_equals_the_run():
+    model, x = driven(network(*EDGES.values(), *CIRCLES.values()))
+
+    signals, _ = model.scan(x=x)
+
+    assert_same_signals(model.run(x=x), signals, 1e-9)
+
+
+def test_before_the_first_step_a_delayed_potential_has_its_initial_value():
+    model = compile_text("""
+    neuron Rests {
+      param tau = 5 ms
+      input I = 0
+      state v = 3
+      v' = (I - v) / tau
+    }
+    network Net {
+      dt = 1 ms
+      input x : real[1]
+      layer a = Rests[2]()
+      layer early = Rests[2]()
+      layer late = Rests[2]()
+      x -> dense() -> a.I
+      a.v -> delay(time ~ uniform(2 ms, 3 ms) per neuron) -> early.I
+      a.v -> delay(time ~ uniform(2 ms, 3 ms) per neuron) -> dense(delay ~ uniform(3 ms, 5 ms) per synapse, init = constant(1)) -> late.I
+    }""")
+    x = np.ones((3, 1, 1))
+
+    expected = interpreted(model, x, False)
+
+    assert_same_signals(expected, model.run(x=x), 1e-12)
+    np.testing.assert_allclose(expected["early.v"][0], 3.0)
+
+
+@pytest.mark.parametrize("kernel", ["gaussian, per synapse", "linear, per synapse", "gaussian, per neuron", "linear, per neuron"])
+@pytest.mark.parametrize("place", ["forward", "circle"])
+def test_gradients_of_delays_equal_finite_differences(kernel, place):
+    if place == "circle" and kernel not in CIRCLES:
+        pytest.skip("the same runtime function as another")
+    edges = (EDGES[kernel],) if place == "forward" else ("x -> dense() -> h", CIRCLES[kernel])
+    text = "\n".join(edges).replace("h.v", "h")
+    model = compile_text(f"""
+    import std.neurons (LI)
+    network Net {{
+      dt = 1 ms
+      input x : real[3]
+      layer h = LI[4](tau = 4 ms)
+      {text}
+    }}""")
+    model, x = driven(model, 0.3)
+    module = model.module
+
+    def loss(params):
+        signals, _ = module.run(params, model.buffers, model.inputs(x=x), train=True)
+        return jnp.sum(jnp.sin(signals.h.v))
+
+    got = jax.jit(jax.grad(loss))(model.params)
+    value = jax.jit(loss)
+    for field, grad in zip(model.params._fields, got, strict=True):
+        start = getattr(model.params, field)
+        at = tuple(0 for _ in start.shape)
+        moved = [value(model.params._replace(**{field: start.at[at].add(h)})) for h in (1e-6, -1e-6)]
+        assert float(grad[at]) == pytest.approx(float((moved[0] - moved[1]) / 2e-6), rel=1e-5, abs=1e-8), field
+
+
+def test_the_width_of_a_kernel_is_a_buffer_without_gradient_and_evaluation_rounds():
+    model, x = driven(network(EDGES["gaussian, per synapse"]))
+    assert float(model.buffers.x_h_dense_sigma) == 2.0  # half of the longest delay
+    narrow = replace(model, buffers=model.buffers._replace(x_h_dense_sigma=jnp.asarray(1e-3)))
+
+    assert_same_signals(model.run(x=x), narrow.run(x=x, train=True), 1e-9)
+    assert not np.allclose(model.run(x=x)["h.v"], model.run(x=x, train=True)["h.v"])
+
+
+def test_fixed_delays_are_whole_steps_in_the_buffers():
+    model = network("x -> delay(time ~ uniform(0 ms, 4 ms) per neuron) -> dense(delay ~ uniform(1.2 ms, 2.4 ms) per synapse) -> h")
+    units, synapses = model.buffers.x_h_delay_delay, model.buffers.x_h_dense_delay
+
+    assert units.dtype == synapses.dtype == jnp.int32
+    assert units.shape == (3,)
+    assert synapses.shape == (3, 4)
+    assert set(np.unique(synapses)) <= {1, 2}
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "linear"])
+def test_trainable_delays_begin_in_raw_space_and_stay_inside_their_interval(kernel):
+    model = network(f"x -> dense(delay ~ uniform(0 ms, 4 ms) per synapse trainable, kernel = {kernel}) -> h")
+    far = model.params._replace(x_h_dense_delay=jnp.asarray([[50.0, -50.0, 1e4, -1e4]] * 3))
+
+    found = model.module.constrained(far)["x_h.dense.delay"]
+
+    assert float(found.min()) >= 0
+    assert float(found.max()) <= 4
+    assert np.isfinite(model.run(x=np.ones((3, 1, 3)), params=far, train=True)["h.v"]).all()
+
+
+def test_truncation_cuts_gradients_and_leaves_values():
+    text = """
+    import std.neurons (LI)
+    network Net {{
+      dt = 1 ms
+      input x : real[64]
+      layer a = LI[3](tau = 0.01 ms)
+      layer h = LI[10](tau = 4 ms)
+      x -> dense() -> a.I
+      {edge}
+      output y = last_over_time(h.v)
+    }}
+    data d = digits() -> hold(duration = 12 ms)
+    train t of Net on d {{ epochs = 1; batch = 2; seed = 0; loss = cross_entropy(y, label); optimizer = sgd(lr = 1); learn = {learn} }}
+    """
+    edges = (
+        "a.v -> delay(time ~ uniform(2 ms, 4 ms) per neuron) -> dense() -> h",
+        "a.v -> delay(time ~ uniform(2 ms, 4 ms) per neuron trainable) -> dense() -> h",
+        "a.v -> dense(delay ~ uniform(2 ms, 4 ms) per synapse trainable) -> h",
+    )
+    for edge in edges:
+        whole, cut = (compile_text(text.format(edge=edge, learn=learn)) for learn in ("bptt()", "tbptt(6)"))
+        model, _ = driven(whole)
+        x = np.random.default_rng(0).normal(size=(STEPS, BATCH, 64))
+        cut = replace(cut, params=model.params)
+        assert_same_signals(model.run(x=x, train=True), cut.run(x=x, train=True), 1e-9)
+
+        def reach(m, x=x):
+            def loss(x):
+                signals, _ = m.module.run(m.params, m.buffers, m.module.Inputs(x=x), train=True)
+                return jnp.sum(signals.h.x[6])
+
+            return np.abs(jax.jit(jax.grad(loss))(jnp.asarray(x))).sum((1, 2)) > 1e-12
+
+        assert reach(model)[:6].any()
+        assert not reach(cut)[:6].any()
