@@ -157,6 +157,12 @@ def initialisers() -> str:
 
 _OPERATION_WORDS = {
     "dense": "matrix product over the last axis; without `size` the size follows from the target",
+    "conv": "product of each window with a kernel, over [channels, *places]; see below",
+    "depthwise": "the same for each channel by itself, `multiplier` results of each",
+    "avg_pool": "mean of each window, its padded places counted as 0",
+    "sum_pool": "sum of each window",
+    "max_pool": "largest number of each window; of equal ones the first has the gradient",
+    "upsample": "each place repeated `factor` times along each axis",
     "bias": "adds one trainable number for each unit of the last axis",
     "scale": "multiplies by a fixed quantity, which may carry a unit",
     "relu": "max(x, 0)",

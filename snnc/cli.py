@@ -19,6 +19,7 @@ from snnc.commands.compare import compare
 from snnc.commands.console import say, show_findings
 from snnc.commands.cost import cost
 from snnc.commands.failures import TRACEBACK, show_failure
+from snnc.commands.launch import launch
 from snnc.commands.new import new
 from snnc.commands.simulate import simulate
 from snnc.commands.surrogates import surrogates
@@ -99,6 +100,7 @@ app.command("explain")(explain)
 app.command("compile")(compile_file)
 app.command("train")(train)
 app.command("eval")(evaluate)
+app.command("launch", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(launch)
 app.command("run")(simulate)
 app.command("data")(export)
 app.command("compare")(compare)
@@ -111,4 +113,11 @@ def main() -> None:
     arguments = sys.argv[1:]
     if "--traceback" in arguments:
         arguments = ["--traceback", *(argument for argument in arguments if argument != "--traceback")]
-    app(arguments, prog_name="snnc")
+    try:
+        app(arguments, prog_name="snnc")
+    except SystemExit as end:
+        if "jax" in sys.modules:
+            from snnc.harness.processes import leave
+
+            leave(end.code if isinstance(end.code, int) else 1 if end.code else 0)
+        raise

@@ -185,7 +185,11 @@ def run_network(
     constants = {n: body_constants(plan.body(n), layers[n].neuron, network.dt, own[n]) for n in layers}
     states = {n: start_body(plan.body(n), constants[n], (batch, *layers[n].shape), own[n]) for n in layers}
     past = _before(plan, states, weights, batch)
-    taps = {node.name: _taps(node, node.op, network.dt, given, train) for node in network.operations if isinstance(node.op, WithTimes)}
+    taps = {
+        node.name: _taps(node, node.op, network.dt, given, train)
+        for node in network.operations
+        if isinstance(node.op, WithTimes)
+    }
     recording = Recording()
     history: list[dict[str, Array]] = []
     for n in range(steps):

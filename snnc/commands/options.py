@@ -53,6 +53,25 @@ KernelChoice = Annotated[
         help="How layers run through the steps on an NVIDIA GPU: by a loop, or each by one Pallas kernel; auto: as measured.",
     ),
 ]
+Devices = Annotated[
+    int | None,
+    typer.Option(
+        "--devices",
+        min=1,
+        max=4096,
+        help="Devices that each process takes, the samples of a batch dealt out over them; a CPU makes virtual ones.",
+    ),
+]
+SplitLayers = Annotated[
+    int,
+    typer.Option(
+        "--split-layers",
+        metavar="M",
+        min=1,
+        max=4096,
+        help="Deal the units and weights of each layer out over M of all devices, for layers too wide for one.",
+    ),
+]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, max=MAX_SEED, help="Seed of all random draws.")]
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from snnc.commands.console import metric_text, say
+from snnc.harness.processes import is_first
 from snnc.harness.records import EpochRecord, Reporter, RunPlan
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ _REFRESH = 0.15  # seconds; reading a metric waits for the device
 @contextmanager
 def progress() -> Iterator[Reporter]:
     """Give the reporter that fits stderr; the terminal is as before when it ends, whatever happened."""
+    if not is_first():
+        yield NoProgress()
+        return
     if not sys.stderr.isatty():
         yield PlainProgress()
         return
@@ -37,6 +41,16 @@ def progress() -> Iterator[Reporter]:
     )
     with bar:
         yield LiveProgress(bar)
+
+
+class NoProgress:
+    """Says nothing: another process of the same training does."""
+
+    def start(self, plan: RunPlan) -> None: ...
+    def update(self, samples_done: int, metrics: Mapping[str, Any]) -> None: ...
+    def epoch(self, record: EpochRecord) -> None: ...
+    def stage(self, text: str) -> None: ...
+    def note(self, text: str) -> None: ...
 
 
 class PlainProgress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated, Literal, cast
@@ -9,10 +10,12 @@ from typing import Annotated, Literal, cast
 import typer
 
 from snnc.commands.console import findings_as, headline, number_text, print_json, say, say_dim, style_of
+from snnc.commands.launch import LAUNCHED
 from snnc.commands.opening import open_model
 from snnc.commands.options import (
     AllowExtern,
     DataDir,
+    Devices,
     EntryName,
     Format,
     Json,
@@ -20,6 +23,7 @@ from snnc.commands.options import (
     ModelFile,
     Seed,
     Settings,
+    SplitLayers,
     parse_settings,
     refuse_own_input,
 )
@@ -38,6 +42,8 @@ def train(
         int | None, typer.Option(min=1, max=MAX_COUNT, help="Batch size, instead of the recipe's.")
     ] = None,
     kernel: KernelChoice = "scan",
+    devices: Devices = None,
+    split_layers: SplitLayers = 1,
     data_dir: DataDir = None,
     out: Annotated[
         Path | None,
@@ -57,6 +63,13 @@ def train(
             metavar="SECONDS", min=0.0, help="How often to save a checkpoint within an epoch; 0: after each update."
         ),
     ] = 60.0,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="Train in this process by itself, even where a cluster started several.")
+    ] = False,
+    heartbeat: Annotated[
+        int,
+        typer.Option(metavar="SECONDS", min=1, max=86400, help="After how long a silent process counts as dead."),
+    ] = 100,
     allow_extern: AllowExtern = False,
     as_json: Json = False,
     style: Format = "text",
@@ -76,16 +89,39 @@ def train(
         overrides = parse_settings(settings)
         model = open_model(file, name, overrides, allow_extern, data_dir, style, kernel)
 
+        from snnc.harness.devices import Layout, make_cpu_devices
+        from snnc.harness.processes import cluster_of, is_first, join
         from snnc.harness.runtime import prepare_runtime
 
-        say_dim(", ".join(prepare_runtime()))
+        layout = Layout(devices, split_layers)
+        prepared = prepare_runtime()
+        cluster = None if alone else cluster_of(os.environ)
+        make_cpu_devices(layout, cluster is None)
+        if cluster is not None:
+            join(cluster, heartbeat)
+        if is_first():
+            say_dim(", ".join(prepared))
 
         from snnc.commands.progress import progress
         from snnc.harness.records import TrainOptions
         from snnc.harness.stopping import StoppedError, ends_by_error
         from snnc.harness.train import train as run_training
 
-        command = _command(file, name, overrides, epochs, seed, batch, kernel, data_dir, out, no_plots, allow_extern)
+        command = _command(
+            file,
+            name,
+            overrides,
+            epochs,
+            seed,
+            batch,
+            kernel,
+            devices,
+            split_layers,
+            data_dir,
+            out,
+            no_plots,
+            allow_extern,
+        )
         options = TrainOptions(
             source=file,
             folder=out or Path("runs") / model.run_name,
@@ -101,13 +137,17 @@ def train(
             resume=resume,
             checkpoint_every=checkpoint_every,
             command=command,
+            layout=layout,
         )
         try:
             with ends_by_error(), progress() as report:
                 result = run_training(model.compiled, options, report)
         except (KeyboardInterrupt, StoppedError) as stop:
-            say(f"interrupted; what was reached is in {options.folder}\ngo on with: {command} --resume")
+            if is_first():
+                say(f"interrupted; what was reached is in {options.folder}\ngo on with: {command} --resume")
             raise typer.Exit(128 + stop.number if isinstance(stop, StoppedError) else 130) from None
+    if not is_first():
+        return
     if style == "json":
         print_json(result.as_json())
         return
@@ -185,6 +225,8 @@ def _command(
     seed: int | None,
     batch: int | None,
     kernel: Kernel,
+    devices: int | None,
+    split_layers: int,
     data_dir: Path | None,
     out: Path | None,
     no_plots: bool,
@@ -192,13 +234,15 @@ def _command(
 ) -> str:
     """Return the command line of a training as the author would type it, without where it starts from.
 
-    >>> _command(Path("my net.snn"), None, (("Net.h.tau", "5 ms"),), 3, None, None, "scan", None, None, True, False)
-    "snnc train 'my net.snn' --set 'Net.h.tau=5 ms' --epochs 3 --no-plots"
+    >>> _command(Path("my net.snn"), None, (("Net.h.tau", "5 ms"),), 3, None, None, "scan", 2, 1, None, None, True, False)
+    "snnc train 'my net.snn' --set 'Net.h.tau=5 ms' --devices 2 --epochs 3 --no-plots"
     """
-    words = ["snnc", "train", str(file), *([name] if name else [])]
+    words = [*shlex.split(os.environ.get(LAUNCHED, "snnc")), "train", str(file), *([name] if name else [])]
     for path, value in overrides:
         words += ["--set", f"{path}={value}"]
     words += [] if kernel == "scan" else ["--kernel", kernel]
+    words += [] if devices is None else ["--devices", str(devices)]
+    words += [] if split_layers == 1 else ["--split-layers", str(split_layers)]
     given = {"--epochs": epochs, "--seed": seed, "--batch": batch, "--data-dir": data_dir, "--out": out}
     for option, number_or_path in given.items():
         words += [] if number_or_path is None else [option, str(number_or_path)]

@@ -10,7 +10,7 @@ from snnc import model
 from snnc.cost.wiring import NUMBER, Case
 from snnc.emit.parameters import stored_buffers, stored_parameters
 from snnc.ops.encoders import ENCODERS
-from snnc.ops.memory import Delay, Dropout
+from snnc.ops.memory import Dropout
 from snnc.plan import StepPlan
 
 # Numbers that each optimiser keeps for a parameter.
@@ -51,8 +51,8 @@ def state_bytes(plan: StepPlan) -> int:
     for node in plan.network.nodes:
         if isinstance(node, model.Layer):
             numbers += prod(node.shape) * len(plan.body(node.name).slots)
-        elif isinstance(node, model.OpNode) and isinstance(node.op, Delay):
-            numbers += node.op.steps * prod(node.shape)
+        elif isinstance(node, model.OpNode) and node.op.held():
+            numbers += node.op.held() * prod(node.in_shapes[0])
         elif isinstance(node, model.OpNode) and isinstance(node.op, Dropout):
             numbers += prod(node.shape)
     return NUMBER * numbers

@@ -1,7 +1,7 @@
 """The arrays of one emitted training step, in the order in which XLA runs them on a CPU.
 
-Two habits of XLA decide the peak. What JAX's own loops give out begins as zeros that depend on nothing, so XLA fills it before
-anything else; a loop with a derived gradient begins with a number of its data, so its results exist when it runs. A weight
+Two habits of XLA decide the peak. What a loop gives out is filled before anything else, and lives until its last reader;
+what a derived gradient keeps and stacks for the weights exists only from the loop on (as measured, see the tests). A weight
 that the way back reads is copied first, because its update is written over it; its gradient then takes the place of the
 original. Element-wise work is fused and takes no array of its own, except where its result is read by a product or a loop.
 """
@@ -16,12 +16,12 @@ from snnc import model
 from snnc.cost.jax_gradient import bytes_kept_by_jax
 from snnc.cost.tape import curved
 from snnc.cost.timeline import Peak, Timeline
-from snnc.cost.wiring import NUMBER, Case, has_loop, is_weighted, kept_bytes, signals_in
+from snnc.cost.wiring import NUMBER, Case, has_loop, is_weighted, kept_bytes, kernel_bytes, signals_in
 from snnc.emit.node_lines import is_ring
 from snnc.lower.gradients import learned_constants
 from snnc.lower.schedule import sources_of
 from snnc.ops.encoders import ENCODERS
-from snnc.ops.memory import Delay, Dropout
+from snnc.ops.memory import Dropout
 from snnc.plan import Group
 
 _DRAWING = 4  # arrays of 4 bytes a number that are alive while random bits are made
@@ -46,6 +46,7 @@ class Program:
         self.masks: dict[str, str] = {}
         self.normal: dict[str, str] = {}  # norm -> what it keeps, its source with mean 0 and variance 1
         self.copies: dict[str, str] = {}
+        self.kernels: dict[str, str] = {}
         self.gradients: list[str] = []
         self.steered = dict.fromkeys(signals_in(case.objective()))
         self.bent = set(curved(case.objective()))
@@ -75,6 +76,8 @@ class Program:
                 self.masks[node.name] = draw_mask(node, self.case, self.line)
             if self.way == "whole" and isinstance(node, model.OpNode) and is_read_back(node, self.case):
                 self.copies[node.name] = self.line.from_start(f"copy of {node.name}", weight_bytes(node))
+            if isinstance(node, model.OpNode) and kernel_bytes(node):
+                self.kernels[node.name] = self.line.from_start(f"kernel of {node.name}", kernel_bytes(node))
         layers = [n for n in group.nodes if isinstance(n, model.Layer)]
         if not layers:
             return
@@ -90,19 +93,18 @@ class Program:
         for source in self._outside(group):
             if self.case.learns(source.node):
                 name = f"d {_name(source)} by {', '.join(n.name for n in layers)}"
-                self.back[first][source] = self._results(layers)(name, self.case.bytes_of(source))
+                self.back[first][source] = self.line.from_start(name, self.case.bytes_of(source))
 
     def _results(self, layers: list[model.Layer]) -> Callable[[str, int], str]:
-        """Return how what the loop of these layers gives out comes to be."""
+        """Return how what the loop of these layers stacks for the gradient comes to be."""
         by_jax = any(isinstance(self.case.adjoint(layer), str) for layer in layers)
         return self.line.from_start if by_jax else self.line.when_read
 
     def _allocate_layer(self, layer: model.Layer, group: Group) -> None:
         case, first = self.case, group.nodes[0].name
         body = case.plan.body(layer.name)
-        results = self._results([n for n in group.nodes if isinstance(n, model.Layer)])
         for signal in case.published(layer, group):
-            self.place[signal] = results(_name(signal), case.over_time(layer.name))
+            self.place[signal] = self.line.from_start(_name(signal), case.over_time(layer.name))
         states = len(body.slots) * case.one_step(layer.name)
         self.inside[first].append(self.line.from_start(f"states of {layer.name}, forward", states))
         if not case.learns(layer.name) or self.way == "forward":
@@ -116,6 +118,7 @@ class Program:
         else:
             kept = [(k.name, kept_bytes(k)) for k in adjoint.kept]
             sums = len(adjoint.learned) * case.one_step(layer.name)
+        results = self._results([n for n in group.nodes if isinstance(n, model.Layer)])
         for name, size in kept:
             self.inside[first].append(results(f"{layer.name}.{name}, kept", case.over_time(layer.name, size)))
         if sums:
@@ -129,8 +132,7 @@ class Program:
             if not isinstance(node, model.OpNode):
                 continue
             if is_ring(node):
-                assert isinstance(node.op, Delay)
-                size = 2 * node.op.steps * case.one_step(node.name)
+                size = 2 * node.op.held() * NUMBER * case.batch * prod(node.in_shapes[0])
                 self.inside[first].append(self.line.from_start(f"lines of {node.name}", size))
             if self.way == "forward":
                 continue
@@ -184,8 +186,7 @@ class Program:
         if node.op.kind == "flatten" or (node.op.kind == "delay" and not is_ring(node)):
             self.place[signal] = before
             return
-        if node.name in self.masks:
-            reads.append(self.masks[node.name])
+        reads += [held[node.name] for held in (self.masks, self.kernels) if node.name in held]
         if node.op.kind == "norm":
             self.normal[node.name] = f"{_name(signal)}, normalised"
             self.line.step(f"statistics of {node.name}", reads, {self.normal[node.name]: case.bytes_of(source)})
@@ -257,7 +258,7 @@ class Program:
         elif learns:
             name = f"d {_name(source)} by {node.name}"
             read = [d] + ([self.copies[node.name]] if node.name in self.copies else [])
-            read += [self.masks[node.name]] if node.name in self.masks else []
+            read += [held[node.name] for held in (self.masks, self.kernels) if node.name in held]
             place = self.place.get(source)
             read += [place] if node.op.keeps_input and place is not None else []
             read += [self.normal[node.name]] if node.name in self.normal else []
@@ -271,7 +272,8 @@ class Program:
         size = weight_bytes(node)
         name, place = f"gradient of {node.name}", self.normal.get(node.name, self.place.get(node.sources[0]))
         copied = node.name in self.copies  # its gradient is then written where the weight was
-        self.line.step(name, [d, *([place] if place is not None else [])], {name: 0 if copied else size})
+        made = {name: 0 if copied else size}
+        self.line.step(name, [d, *([place] if place is not None else [])], made, kernel_bytes(node))
         reads = [name, self.copies[node.name]] if copied else [name]
         self.line.step(f"norm and update of {node.name}", reads, {}, size)
         if self.case.recipe is not None and self.case.recipe.optimizer.clip_norm is not None:

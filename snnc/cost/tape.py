@@ -7,7 +7,7 @@ from typing import Literal
 
 from snnc import model
 from snnc.cost.jax_gradient import bytes_kept_by_jax
-from snnc.cost.wiring import Case, is_weighted, kept_bytes, part_state_bytes, parts_of, signals_in
+from snnc.cost.wiring import Case, is_weighted, kept_bytes, kernel_bytes, part_state_bytes, parts_of, signals_in
 from snnc.expr import Apply, Expr, Var
 from snnc.lower.gradients import learned_constants
 from snnc.lower.schedule import sources_of
@@ -53,7 +53,7 @@ def tape(case: Case, schedule: Schedule) -> tuple[Entry, ...]:
         if isinstance(node, model.Layer):
             for what, size in _of_layer(node, case, schedule):
                 found[node.name, what] = case.over_time(node.name, size)
-        elif is_weighted(node) or node.op.keeps_input:
+        elif is_weighted(node) or node.op.keeps_input or kernel_bytes(node):
             source = node.sources[0]
             if not (node.op.keeps_input and not case.learns(source.node)):
                 found[_label(source)] = _source_bytes(source, case, schedule)

@@ -10,7 +10,8 @@ from snnc.expr import Expr, Var, substitute, variables
 from snnc.lower.gradients import adjoint_of
 from snnc.lower.schedule import Active, read_signals, sources_of
 from snnc.ops.encoders import ENCODERS
-from snnc.ops.memory import Delay, Dropout
+from snnc.ops.delays import DelayedDense, WithTimes
+from snnc.ops.memory import Dropout
 from snnc.plan import Adjoint, Group, Kept, StepPlan
 
 NUMBER = 4  # bytes of a float32, and of an int32
@@ -75,7 +76,7 @@ class Case:
         found = self.plan.network.node(node)
         if isinstance(found, model.Layer):
             return any(p.trainable for p in found.neuron.params)
-        return isinstance(found, model.OpNode) and bool(found.op.weights())
+        return isinstance(found, model.OpNode) and (bool(found.op.weights()) or _has_trained_delays(found))
 
     def adjoint(self, layer: model.Layer) -> Adjoint | str:
         half = self.recipe is not None and self.recipe.precision == "f16_residual"
@@ -136,8 +137,8 @@ def part_state_bytes(case: Case) -> int:
     network = case.plan.network
     total = sum(len(case.plan.body(n.name).slots) * case.one_step(n.name) for n in network.layers)
     for node in network.operations:
-        if isinstance(node.op, Delay):
-            total += node.op.steps * case.one_step(node.name)
+        if node.op.held():
+            total += NUMBER * case.batch * node.op.held() * prod(node.in_shapes[0]) + kernel_bytes(node)
         elif isinstance(node.op, Dropout):
             total += case.one_step(node.name)
     return total
@@ -151,6 +152,18 @@ def signals_in(exprs: tuple[Expr, ...]) -> tuple[model.Signal, ...]:
 
 def kept_bytes(kept: Kept) -> int:
     return 1 if kept.truth else 2 if kept.half else NUMBER
+
+
+def _has_trained_delays(node: model.OpNode) -> bool:
+    return isinstance(node.op, WithTimes) and node.op.times.trainable
+
+
+def kernel_bytes(node: model.OpNode) -> int:
+    """The weights of past steps that delays are read through, of a product times its weights."""
+    if not isinstance(node.op, WithTimes) or not node.op.has_kernel:
+        return 0
+    shape = node.op.times.shape if not isinstance(node.op, DelayedDense) else (node.op.fan_in, node.op.size)
+    return NUMBER * node.op.times.taps * prod(shape)
 
 
 def is_weighted(node: Active) -> bool:

@@ -9,11 +9,14 @@ from snnc import model
 from snnc.cost.wiring import Case, parts_of
 from snnc.expr import Apply, Expr, walk
 from snnc.ops.conv import Conv
+from snnc.ops.delays import UnitDelays, WithTimes
 from snnc.ops.dense import Dense
+from snnc.ops.norms import BatchNorm, LayerNorm
 from snnc.ops.operation import Operation
 from snnc.ops.pools import MaxPool, SumPool
 from snnc.plan import Adjoint, Assign, Fire, Integrate, Pullback, Statement
 
+_NORM = 12  # to add up, to subtract the mean, to square, to scale and to shift, all with the weight of each sample
 _STAGES = {"euler": 1, "rk2": 2, "rk4": 4}  # slopes evaluated in a substep
 _SPIKES_PASS = frozenset(
     {"flatten", "delay", "dropout", "scale", "avg_pool", "sum_pool", "max_pool", "upsample"}
@@ -51,7 +54,7 @@ def flops(case: Case) -> Flops:
     forward = backward = 0
     for operation in case.plan.network.operations:
         if isinstance(operation.op, Dense | Conv):
-            product = 2 * case.numbers(operation.name) * operation.op.fan_in
+            product = 2 * case.numbers(operation.name) * operation.op.fan_in * _taps(operation.op)
             forward += product
             backward += product * (1 + case.learns(operation.sources[0].node))
     plain = transposed = 0
@@ -61,6 +64,9 @@ def flops(case: Case) -> Flops:
             step = sum(_operations(s) for s in case.plan.body(node.name).statements)
             plain += numbers * step
             transposed += numbers * _back(case.adjoint(node), step) * case.learns(node.name)
+        elif isinstance(node.op, UnitDelays) and node.op.has_kernel:
+            plain += 2 * numbers * _taps(node.op)
+            transposed += 4 * numbers * _taps(node.op)
         elif node.op.kind not in ("flatten", "delay"):
             bias = any(w.name == "b" for w in node.op.weights())
             count = int(bias) if isinstance(node.op, Dense | Conv) else _each(node.op)
@@ -69,6 +75,11 @@ def flops(case: Case) -> Flops:
     if parts_of(case) is not None:
         backward, transposed = backward + forward, transposed + plain
     return Flops(forward, backward, plain, transposed)
+
+
+def _taps(op: Operation) -> int:
+    """By how many past steps each number of the source acts; a delay between two steps is several."""
+    return op.times.taps if isinstance(op, WithTimes) else 1
 
 
 def _back(adjoint: Adjoint | str, forward: int) -> int:
@@ -122,6 +133,8 @@ def active_share(signal: model.Signal, case: Case, rate: float) -> float:
 
 def _each(op: Operation) -> int:
     """The operations that a number of a result takes, where nothing is multiplied by weights."""
+    if isinstance(op, BatchNorm | LayerNorm):
+        return _NORM
     return op.window.taps if isinstance(op, SumPool | MaxPool) else 1
 
 

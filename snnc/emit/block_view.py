@@ -13,6 +13,7 @@ from snnc.emit.node_lines import is_ring, signal_text, tuple_text
 from snnc.emit.statement_text import LineView, place
 from snnc.lower.blocks import cut_out, separable_uses
 from snnc.lower.schedule import sources_of
+from snnc.ops.norms import BatchNorm
 from snnc.plan import StepPlan
 
 RECORDS = ("params", "buffers", "c", "state")  # what a use of a block has its own part of
@@ -47,6 +48,7 @@ class BlockView:
     records: tuple[RecordView, ...]
     arguments: tuple[tuple[str, str], ...]
     loops: tuple[LoopView, ...]
+    trains: bool  # whether it computes otherwise in training, and has statistics that go on
     run_lines: tuple[LineView, ...]
     run_result: str
     step_lines: tuple[LineView, ...]
@@ -106,7 +108,7 @@ class Blocks:
         whole = "\n".join(texts)
         records, arguments = [], []
         for variable in RECORDS:
-            fields = dict.fromkeys(re.findall(rf"(?<![\w.]){variable}\.(\w+)", whole))
+            fields = dict.fromkeys(re.findall(rf"(?<![\w.]){variable}\.([A-Za-z]\w*)", whole))
             for view, prefix in zip(inner, prefixes, strict=True):
                 record = next((r for r in view.records if r.name == f"{view.title}{_STEMS[variable]}"), None)
                 fields |= dict.fromkeys(prefix + f for f in (record.fields if record else ()))
@@ -117,10 +119,11 @@ class Blocks:
         ends = [f"{identifier(n.name)}_state" for n in part.network.layers]
         ends += [f"{identifier(n.name)}_ring" for n in part.network.operations if is_ring(n)]
         outs = tuple_text(_outs(part, read), True)
+        trains = any(isinstance(n.op, BatchNorm) for n in part.network.operations)
         return BlockView(
             name, title, f"{use.block}: a block of the network", tuple(field_name(i.name) for i in part.network.inputs),
-            tuple(records), tuple(arguments), run.loops,
-            run.lines, f"{tuple_text(ends if self.ends else [], True)}, {outs}",
+            tuple(records), tuple(arguments), run.loops, trains,
+            run.lines, f"{tuple_text(ends if self.ends else [], True)}, {outs}{', buffers' if trains else ''}",
             step.lines, f"{tuple_text(ends, True)}, {outs}",
         )  # fmt: skip
 
@@ -142,12 +145,15 @@ class Blocks:
         flowing = [bound[i.name] for i in part.network.inputs]
         args.append(f"{view.title}Inputs({', '.join(flowing)})")
         if function == "run":
-            args.append("steps")
+            args += ["steps", "weight", "train"] if view.trains else ["steps"]
         result = view.run_result if function == "run" else view.step_result
         result = f"_{result[2:]}" if result.startswith("(),") else result
         outs = re.sub(r"(?<![\w.])(?=[A-Za-z])", prefix, result)
         comment = f"{' '.join(use.span.text.split())}  ({place(use.span)})"
-        return LineView(comment, f"{outs} = {function}_{view.name}({', '.join(args)})")
+        lines = f"{outs} = {function}_{view.name}({', '.join(args)})"
+        if function == "run" and view.trains:
+            lines += f'\n    buffers = put_back(buffers, {prefix}buffers, "{prefix}")'
+        return LineView(comment, lines)
 
 
 def _prefix(use: model.Use) -> str:

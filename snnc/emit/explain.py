@@ -15,6 +15,7 @@ from snnc.emit.pytext import python_text
 from snnc.emit.statement_text import place
 from snnc.expr import Expr
 from snnc.interp import body_constants
+from snnc.ops.delays import DelayedDense, WithTimes
 from snnc.ops.memory import Delay
 from snnc.plan import Assign, Body, Fire, Integrate, StepPlan
 from snnc.semantics.event_inputs import event_inputs
@@ -54,10 +55,12 @@ def explain_plan(plan: StepPlan, recipe: model.Recipe | None) -> str:
     lines.append(f"  {'all':<49} {total:>10,}")
     for stored in stored_buffers(plan):
         lines.append(f"  {stored.name:<32} {list(stored.shape)!s:<16} not trained")
-    delays = [op for op in network.operations if isinstance(op.op, Delay)]
-    if delays:
-        lines += ["", "delays"]
-        lines += [f"  {op.name}: {getattr(op.op, 'steps', 0)} steps  ({place(op.span)})" for op in delays]
+    delays = [
+        f"  {op.name}: {_steps(op.op)}  ({place(op.span)})"
+        for op in network.operations
+        if isinstance(op.op, Delay | WithTimes)
+    ]
+    lines += ["", "delays", *delays] if delays else []
     direct = _direct(network)
     if direct:
         lines += ["", "depends on dt"]
@@ -121,6 +124,23 @@ def _body(body: Body, plan: StepPlan) -> list[str]:
         words = [f"{word} {value:.4g}" for word, value in zip(WORDS, astuple(facts), strict=True)]
         lines.append(f"  surrogate {use.function.name}: {', '.join(words)}")
     return lines
+
+
+def _steps(op: Delay | WithTimes) -> str:
+    """Say how late an operation reads its source."""
+    if isinstance(op, Delay):
+        return f"{op.steps} steps"
+    times, each = op.times, "synapse" if isinstance(op, DelayedDense) else "unit" if op.times.shape else "layer"
+    text = f"{times.first} to {times.last} steps, one a {each}"
+    if not times.trainable:
+        return f"{text}, drawn once"
+    sigma = times.sigma
+    if sigma is None:
+        return f"{text}, trained by linear interpolation, rounded in evaluation"
+    width = f"sigma {sigma.start:g}"
+    if sigma.changes:
+        width += f" to {sigma.end:g} steps in the first {100 * sigma.over:g} % of the epochs"
+    return f"{text}, trained by a Gaussian kernel, {width}, rounded in evaluation"
 
 
 def _plain(expr: Expr) -> str:

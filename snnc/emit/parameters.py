@@ -51,6 +51,9 @@ def stored_parameters(plan: StepPlan) -> tuple[Stored, ...]:
                 runtime = INITIALISERS[weight.init.name].runtime
                 key = f"stream(key, {stream_number(name)})"
                 initial = f"{runtime}({key}, {weight.shape!r}{options})"
+                limits = weight.init.limits
+                if limits is not None:
+                    initial = f"jnp.clip({initial}, {number_text(limits[0])}, {number_text(limits[1])})"
                 comment = f"{chain_text(node)}, {list(weight.shape)}{'' if unit == '1' else ' ' + unit}"
                 found.append(
                     Stored(
@@ -59,6 +62,7 @@ def stored_parameters(plan: StepPlan) -> tuple[Stored, ...]:
                         weight.shape,
                         f"{comment}  ({place(node.span)})",
                         initial,
+                        clip=limits,
                         decays=weight.decays,
                     )
                 )

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from snnc.diagnostics import Code, CompileError, fail
 from snnc.harness.emitted import TrainableModule
 from snnc.harness.files import whole_file
@@ -66,6 +68,18 @@ def mesh_of(module: TrainableModule, layout: Layout) -> Any:
     """Return the mesh of a training, None for one device."""
     devices = choose_devices(layout)
     return None if len(devices) == 1 else module.mesh_over(devices, layout.split)
+
+
+def placed(module: TrainableModule, mesh: Any, values: Any) -> Any:
+    """Return values that every process has whole on its host, on the devices of a mesh, each of which takes its part."""
+    import jax
+
+    def place(value: Any) -> Any:
+        host = np.asarray(value)
+        place = module.sharding_of(mesh, host)
+        return jax.make_array_from_callback(host.shape, place, lambda part: np.array(host[part]))
+
+    return jax.tree.map(place, values)
 
 
 def devices_text(devices: Sequence[Any], split: int) -> str:

@@ -21,7 +21,7 @@ from snnc.diagnostics import Code, CompileError, fail
 from snnc.harness.agreement import Agreement
 from snnc.harness.checkpoint import About, damaged, load_checkpoint, read_about, save_checkpoint
 from snnc.harness.datasets import sample_count
-from snnc.harness.devices import choose_devices, devices_text, mesh_of
+from snnc.harness.devices import choose_devices, devices_text, mesh_of, placed
 from snnc.harness.diagnosis import explained, find_cause, too_large_a_step
 from snnc.harness.divergence import DivergedError, FiniteWatch, check_weights
 from snnc.harness.emitted import Epoch, Fields, Progress, TrainableModule
@@ -183,9 +183,13 @@ class TrainingRun:
         if part not in self.parts:
             return {}
         assert self._kept is not None
-        weights = self._kept[1:] if self.mesh is None else self.module.placed(self.mesh, self._kept[1:])
+        _, params, buffers = self._kept
+        if self.mesh is not None:
+            params, buffers = placed(self.module, self.mesh, (params, buffers))
         identity = self.identity
-        return self.module.evaluate(*weights, self.parts[part], identity.batch, identity.seed, self.mesh)
+        return self.module.evaluate(
+            params, buffers, self.parts[part], batch=identity.batch, seed=identity.seed, mesh=self.mesh
+        )
 
     def _after_update(self, progress: Progress, stop: StopRequest, agreement: Agreement) -> None:
         update = len(progress.metrics)
@@ -280,7 +284,7 @@ class TrainingRun:
         params, buffers = jax.tree.map(jax.numpy.array, (params, buffers))
         memory = self.module.optimizer(self.updates, self.identity.epochs).init(params)
         if self.mesh is not None:
-            params, buffers, memory = self.module.placed(self.mesh, (params, buffers, memory))
+            params, buffers, memory = placed(self.module, self.mesh, (params, buffers, memory))
         told = f"starts from {weights}" + (f"; fresh: {', '.join(left)}" if left else "")
         return fresh._replace(params=params, buffers=buffers, opt_state=memory), told
 

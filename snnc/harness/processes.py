@@ -63,11 +63,15 @@ def cluster_of(environment: Mapping[str, str]) -> Cluster | None:
 def join(cluster: Cluster, timeout: int) -> None:
     """Meet the other processes; call it before JAX computes anything. A silent one counts as dead after `timeout` s.
 
+    Those that are not there yet are waited for three times as long.
+
     Raises:
         CompileError: E0704 if not all of them came.
     """
     import jax
 
+    _keep_stdout_clean()
+    jax.config.update("jax_enable_preemption_service", False)  # type: ignore[no-untyped-call]  # its handler of SIGTERM would take the place of ours
     known: dict[str, Any] = {"coordinator_address": cluster.address} if cluster.address else {}
     if cluster.name == "snnc launch":
         known |= {
@@ -76,7 +80,7 @@ def join(cluster: Cluster, timeout: int) -> None:
             "cluster_detection_method": "deactivate",
         }
     try:
-        jax.distributed.initialize(**known, heartbeat_timeout_seconds=timeout, initialization_timeout=max(60, timeout))
+        jax.distributed.initialize(**known, heartbeat_timeout_seconds=timeout, initialization_timeout=3 * timeout)
     except (RuntimeError, ValueError, OSError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise _not_joined(f"this process did not find the others that {cluster.name} started: {reason}") from error
@@ -158,7 +162,8 @@ def process_lost(error: BaseException, command: str) -> CompileError:
     return fail(
         Code.PROCESS_LOST,
         whole_file("training"),
-        f"another process of this training has ended: {reason}",
+        "another process of this training has ended",
+        note=reason,
         help=f"start all of them again; `{command} --resume` goes on from the last checkpoint",
     )
 
@@ -174,6 +179,16 @@ def leave(code: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _keep_stdout_clean() -> None:
+    """Let what libraries write to the file of stdout go to stderr; Gloo talks there of every connection."""
+    try:
+        kept = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding=sys.stdout.encoding)
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        sys.stdout = kept
+    except (OSError, ValueError):
+        pass  # they are no files here
 
 
 def _jax() -> Any:

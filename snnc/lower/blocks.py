@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from snnc import model
 from snnc.lower.schedule import Active, delays, sources_of
-from snnc.ops.norms import BatchNorm
 from snnc.plan import Group, StepPlan
 from snnc.units import ONE
 
@@ -35,8 +34,6 @@ def _is_closed(plan: StepPlan, use: model.Use) -> bool:
     inside = {node.name for node in _members(plan, use)}
     if any(isinstance(node, model.Layer) and plan.body(node.name).random for node in _members(plan, use)):
         return False
-    if any(isinstance(node, model.OpNode) and isinstance(node.op, BatchNorm) for node in _members(plan, use)):
-        return False  # a norm moves the buffers of the network
     known = {signal for _, signal in use.inputs}
     flowing = {s for node in _members(plan, use) for s in sources_of(node) if s.node not in inside}
     return flowing <= known and all(len({n.name in inside for n in group.nodes}) == 1 for group in plan.groups)

@@ -56,7 +56,7 @@ def _settled(node: model.Node, network: model.Network, bodies: dict[str, Body]) 
     std = fluctuation_std(
         theta=theta, inputs=node.op.fan_in, rate=options["rate"], xi=options["xi"], eps_squared=response
     )
-    return replace(node, op=replace(node.op, init=Init("normal", (("mean", 0.0), ("std", std)))))
+    return replace(node, op=replace(node.op, init=Init("normal", (("mean", 0.0), ("std", std)), node.op.init.limits)))
 
 
 def _target(name: str, network: model.Network) -> tuple[model.Layer, str] | None:

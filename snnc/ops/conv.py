@@ -77,7 +77,7 @@ class Conv(Operation):
         return (f"conv_transposed({d}, {weights['w']}, {shapes[0][1:]!r}{self._keywords()})",)
 
     def gradients(self, d: str, x: str) -> tuple[tuple[str, str], ...]:
-        product = ("w", f"conv_gradient({x}, {d}, {{b}}{self._keywords()})")
+        product = ("w", f"conv_gradient({x}, {d}, {{w}}{self._keywords()})")
         return (product, ("b", f"channel_sums({d}, {self.window.rank})")) if self.bias else (product,)
 
     def _keywords(self) -> str:

@@ -16,10 +16,14 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Init:
-    """A resolved initialiser: its name in `INITIALISERS` and its options in the coherent scale."""
+    """A resolved initialiser: its name in `INITIALISERS` and its options in the coherent scale.
+
+    Within `limits` the weights are drawn and stay: what a draw or an update takes out of them is moved to the nearer end.
+    """
 
     name: str
     options: tuple[tuple[str, float], ...] = ()
+    limits: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

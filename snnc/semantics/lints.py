@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -19,9 +20,9 @@ from snnc.diagnostics import Code, Findings, Label
 from snnc.expr import Apply, Expr, Var, walk
 from snnc.interp import Array, Values, body_constants, start_body, step_body
 from snnc.ops.conv import Conv
+from snnc.ops.delays import UnitDelays
 from snnc.ops.dense import Dense
 from snnc.ops.elementwise import Bias, Flatten, Scale
-from snnc.ops.delays import UnitDelays
 from snnc.ops.memory import Delay, Dropout
 from snnc.ops.operation import Init
 from snnc.ops.pools import MaxPool, SumPool, Upsample
@@ -116,11 +117,19 @@ class _Drive:
 
 
 def init_moments(init: Init, fan_in: int, fan_out: int) -> tuple[float, float]:
-    """Return mean and standard deviation of one weight.
+    """Return mean and standard deviation of one weight; of one within limits, as if it were drawn from a normal distribution.
 
     >>> init_moments(Init("uniform", (("low", 0.0), ("high", 12.0))), 1, 1)[0]
     6.0
     """
+    mean, std = _free_moments(init, fan_in, fan_out)
+    if init.limits is None:
+        return mean, std
+    inside = np.clip(mean + std * np.array([NormalDist().inv_cdf((k + 0.5) / 200) for k in range(200)]), *init.limits)
+    return float(inside.mean()), float(inside.std())
+
+
+def _free_moments(init: Init, fan_in: int, fan_out: int) -> tuple[float, float]:
     options = dict(init.options)
     gain = options.get("gain", 1.0)
     match init.name:
@@ -262,7 +271,7 @@ def _drive(
             chance = 1 - (1 - min(1.0, below.mean)) ** window.taps
             spiking = below.event == 1.0 and below.fixed == 0.0
             return _Drive(chance, 0.0, chance * (1 - chance), 1.0, below.share) if spiking else None
-        case Flatten() | Delay() | UnitDelays() | Dropout():
+        case Flatten() | Delay() | UnitDelays() | Dropout() | Upsample():
             return below
     return None
 

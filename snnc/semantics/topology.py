@@ -60,8 +60,14 @@ def check_cycles(e: Elaboration, network: model.Network) -> None:
                 e.findings.add(
                     Code.CYCLE, e.places[name if name in e.ops else following],
                     "these nodes wait for each other within one step, so that none can be the first",
-                    help=f"put `-> delay(1 step) ->` into one of the edges of the circle\n{drawn}",
+                    help=f"put `-> delay(1 step) ->` into one of the edges of the circle{_at_least(cycle, network)}\n{drawn}",
                 )  # fmt: skip
                 return
             else:
                 stack.append((following, iter(before.get(following, []))))
+
+
+def _at_least(cycle: list[str], network: model.Network) -> str:
+    """Say how a delay of the circle that can become 0 breaks it."""
+    late = any(isinstance(op, model.OpNode) and op.op.held() for op in map(network.node, cycle))
+    return ", or keep the delay in it above one: `in (1 step, 10 ms)` behind its draw" if late else ""

@@ -142,3 +142,35 @@ def test_sequences_in_parts_are_the_same_through_blocks(tmp_path):
         )
     for a, b in zip(*map(jax.tree.leaves, gradients), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-10 * max(float(np.abs(a).max()), 1e-30))
+
+
+SEW = """
+    network Sew(c) {
+      input x : spikes
+      x -> conv(c, kernel = 3, pad = 1) -> norm() -> LIF() as a -> conv(c, kernel = 3, pad = 1) -> norm() -> LIF() as b
+      output y = b.spike + x
+    }
+    network Net {
+      dt = 1 ms
+      input x : spikes[2, 6, 6]
+      x -> conv(4, pad = 1) -> norm() -> LIF() as stem -> %s -> flatten() -> dense(3) -> LI(tau = 20 ms) as out
+    }"""
+
+
+def test_norms_in_blocks_learn_their_statistics_as_written_out():
+    shared = compile_text("import std.neurons (LIF, LI)\n" + SEW % "repeat(2, Sew(4)) as s")
+    apart = compile_text("import std.neurons (LIF, LI)\n" + SEW % "Sew(4) as s_1 -> Sew(c = 4) as s_2")
+    x = (np.random.default_rng(0).random((9, BATCH, 2, 6, 6)) < 0.4) * 2.0
+    assert "run_sew(" in shared.compiled.text
+
+    found = []
+    for model in (shared, apart):
+        signals, buffers = model.module.run(model.params, model.buffers, model.inputs(x=x), train=True)
+        named = dict(zip(model.module.BUFFER_NAMES, buffers, strict=True))
+        assert all(np.any(np.asarray(named[f"s_{k}.{n}.norm.mean"]) != 0) for k in (1, 2) for n in ("x_a", "a_b"))
+        found.append((model.named(signals), named))
+    assert_same_signals(found[0][0], found[1][0])
+    for name, value in found[0][1].items():
+        np.testing.assert_allclose(value, found[1][1][name], rtol=1e-12)
+    assert_same_signals(shared.run(x=x), shared.scan(x=x)[0])
+    assert_same_signals(shared.interpret(x=x), shared.run(x=x))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from models_in_text import assert_same_signals, compile_text
 
@@ -117,7 +118,9 @@ def test_before_the_first_step_a_delayed_potential_has_its_initial_value():
     np.testing.assert_allclose(expected["early.v"][0], 3.0)
 
 
-@pytest.mark.parametrize("kernel", ["gaussian, per synapse", "linear, per synapse", "gaussian, per neuron", "linear, per neuron"])
+@pytest.mark.parametrize(
+    "kernel", ["gaussian, per synapse", "linear, per synapse", "gaussian, per neuron", "linear, per neuron"]
+)
 @pytest.mark.parametrize("place", ["forward", "circle"])
 def test_gradients_of_delays_equal_finite_differences(kernel, place):
     if place == "circle" and kernel not in CIRCLES:
@@ -158,7 +161,9 @@ def test_the_width_of_a_kernel_is_a_buffer_without_gradient_and_evaluation_round
 
 
 def test_fixed_delays_are_whole_steps_in_the_buffers():
-    model = network("x -> delay(time ~ uniform(0 ms, 4 ms) per neuron) -> dense(delay ~ uniform(1.2 ms, 2.4 ms) per synapse) -> h")
+    model = network(
+        "x -> delay(time ~ uniform(0 ms, 4 ms) per neuron) -> dense(delay ~ uniform(1.2 ms, 2.4 ms) per synapse) -> h"
+    )
     units, synapses = model.buffers.x_h_delay_delay, model.buffers.x_h_dense_delay
 
     assert units.dtype == synapses.dtype == jnp.int32
@@ -209,9 +214,59 @@ def test_truncation_cuts_gradients_and_leaves_values():
         def reach(m, x=x):
             def loss(x):
                 signals, _ = m.module.run(m.params, m.buffers, m.module.Inputs(x=x), train=True)
-                return jnp.sum(signals.h.x[6])
+                return jnp.sum(signals.h.v[6])
 
             return np.abs(jax.jit(jax.grad(loss))(jnp.asarray(x))).sum((1, 2)) > 1e-12
 
         assert reach(model)[:6].any()
         assert not reach(cut)[:6].any()
+
+
+PLANTED = {
+    "per synapse": "x -> dense(delay ~ uniform(0 ms, 12 ms) per synapse trainable{kernel}, init = constant(1)) -> h",
+    "per neuron": "x -> delay(time ~ uniform(0 ms, 12 ms) per neuron trainable{kernel}) -> dense(init = constant(1)) -> h",
+}
+
+
+def recovered(edge, updates, schedule):
+    """How many steps a student's delays are off those of its teacher, after `updates` on random spikes."""
+    model = compile_text(f"""
+    import std.neurons (LI)
+    network Net {{
+      dt = 1 ms
+      input x : spikes[5]
+      layer h = LI[4](tau = 2 ms)
+      {edge}
+    }}""")
+    module, rng = model.module, np.random.default_rng(1)
+    field = next(name for name in model.params._fields if name.endswith("_delay"))
+    sigma = [name for name in model.buffers._fields if name.endswith("_sigma")]
+    teacher = module.init_params(jax.random.key(1))
+    planted = next(iter(module.constrained(teacher).values()))
+    x = module.Inputs(x=jnp.asarray((rng.random((60, 16, 5)) < 0.05).astype(float)))
+    wanted = module.run(teacher, model.buffers, x)[0].h.v
+    rule = optax.adam(0.05)
+
+    def update(carry, share):
+        params, memory = carry
+        buffers = model.buffers._replace(**dict.fromkeys(sigma, schedule(share)))
+        d = jax.grad(lambda p: jnp.mean((module.run(p, buffers, x, train=True)[0].h.v - wanted) ** 2))(params)
+        change, memory = rule.update(d, memory)
+        return (optax.apply_updates(params, change), memory), None
+
+    student = model.params
+    shares = jnp.linspace(0.0, 1.0, updates)
+    (student, _), _ = jax.jit(lambda s: jax.lax.scan(update, (s, rule.init(s)), shares))(student)
+    before = np.abs(next(iter(module.constrained(model.params).values())) - planted)
+    after = np.abs(next(iter(module.constrained(student).values())) - planted)
+    assert getattr(student, field).shape == planted.shape
+    assert before.max() > 3
+    return after
+
+
+@pytest.mark.parametrize("edge", PLANTED)
+def test_trainable_delays_recover_planted_ones_within_a_step(edge):
+    def width(share):
+        return 6.0 * (0.5 / 6.0) ** jnp.minimum(2 * share, 1.0)
+
+    assert recovered(PLANTED[edge].format(kernel=""), 300, width).max() < 1.0

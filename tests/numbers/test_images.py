@@ -71,7 +71,7 @@ def assert_convolves(case, lead, seed):
     def all_forms(x, weights, d):
         value, back = jax.vjp(lambda x, weights: emitted(op, x, weights), x, weights)
         texts = {
-            name: eval(text.replace("{b}", name), dict(vars(images)), {"d": d, "x": x, **weights})
+            name: eval(text.replace("{w}", "w"), dict(vars(images)), {"d": d, "x": x, **weights})
             for name, text in op.gradients("d", "x")
         }
         return value, (emitted_transposed(op, d, x, weights, shape), texts), back(d)

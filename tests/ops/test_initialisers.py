@@ -140,3 +140,12 @@ def test_fluctuating_weights_bring_the_potential_xi_deviations_below_threshold()
 )
 def test_wrong_option(name, options, message):
     assert message == INITIALISERS[name].refuse(options)
+
+
+@pytest.mark.usefixtures("strict_float32")
+@pytest.mark.parametrize(("name", "options"), [(name, options) for name, options, _ in (*NORMAL, *UNIFORM)])
+def test_draws_are_the_same_inside_and_outside_of_jit(name, options):
+    fn = getattr(runtime, INITIALISERS[name].runtime)
+    key = jax.random.key(3)
+
+    np.testing.assert_array_equal(jax.jit(lambda key: fn(key, SHAPE, **options))(key), fn(key, SHAPE, **options))

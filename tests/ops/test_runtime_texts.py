@@ -13,7 +13,7 @@ from snnc.ops.tensor_functions import TENSOR_FUNCTIONS
 
 FOLDER = Path(snnc.emit.runtime.__file__).parent
 FILES = ("readouts", "losses", "penalties", "metrics", "initialisers", "encoders")
-IMPORTED = {"jax", "jnp", "np", "lax", "Array"}
+IMPORTED = {"jax", "jnp", "np", "lax", "Array", "Any"}
 
 
 def functions(file):

@@ -41,18 +41,6 @@ def shardings(mesh: Mesh, values: Any) -> Any:
     return jax.tree.map(partial(sharding_of, mesh), values)
 
 
-def placed(mesh: Mesh, values: Any) -> Any:
-    """Values that every process holds on its host, in their places; each device takes its part."""
-
-    def place(value: Any) -> Any:
-        host = np.asarray(value)
-        return jax.make_array_from_callback(
-            host.shape, sharding_of(mesh, host), lambda part: np.array(host[part])
-        )
-
-    return jax.tree.map(place, values)
-
-
 def own_rows(mesh: Mesh, batch: int) -> range:
     """The rows of a batch that this process reads, the batch filled up to a multiple of "data"."""
     parts = mesh.shape["data"]

@@ -12,9 +12,10 @@ def standardised(
 ) -> tuple[Array, Array, Array]:
     """x with mean 0 and variance 1 over `axes`; the mean and the biased variance.
 
-    `share` says how much each number counts, 1 on average. The gradient goes through
-    the statistics, not into them, and keeps y, of size 1 / sqrt(var + eps):
-    dx = (dy - share mean(dy) - share y mean(dy y)) / sqrt(var + eps)
+    `share` says how much each number counts, 1 on average. The gradient keeps the
+    result y and no other array of its size; mean and variance give none:
+
+        dx = (dy - share mean(dy) - share y mean(dy y)) / sqrt(var + eps)
     """
 
     def ahead(x: Array, share: Array) -> Any:

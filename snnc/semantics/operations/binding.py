@@ -58,6 +58,9 @@ def _extra_help(spec: OpSpec, positional: list[nodes.Arg]) -> str:
         return "take it out"
     if spec.name == "dense" and len(positional) == 2:  # PyTorch's Linear(in, out)
         return f"the number of inputs is inferred: write `dense({positional[1].span.text})`"
+    if spec.name == "conv" and len(positional) == 3:  # PyTorch's Conv2d(in, out, kernel)
+        size, kernel = (arg.span.text for arg in positional[1:])
+        return f"the number of channels that arrive is inferred: write `conv({size}, kernel = {kernel})`"
     others = ", ".join(f"`{a} = …`" for a in spec.argument_names[1:])
     return f"name the others: {others}" if others else "take it out"
 

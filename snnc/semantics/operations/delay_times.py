@@ -151,8 +151,8 @@ def _check_ends(
     if least < ends[0] or most > ends[1] or (not draw and trainable and not ends[0] < most < ends[1]):
         _refuse(
             build, arg, Code.OUT_OF_INTERVAL,
-            f"delays begin {'between' if least < most else 'at'} {f'{least:g} and ' if least < most else ''}{most:g} ms, which "
-            f"does not lie in ({ends[0]:g}, {ends[1]:g}) ms",
+            f"delays begin {'between' if least < most else 'at'} {f'{least:g} and ' if least < most else ''}{most:g} ms, and must "
+            f"lie in ({ends[0]:g}, {ends[1]:g}) ms",
             f"raise `max` to {most:g} ms or more" if most > ends[1] else "change the interval, or the start",
         )  # fmt: skip
 

@@ -23,9 +23,14 @@ def initialiser(
     arg = next((bound[key] for key in keys if key in bound), None)
     if arg is None:
         return default
-    value = arg.value
+    value, limits = arg.value, None
     for mod in arg.mods:
-        scope.findings.add(Code.NOT_YET, mod.span, f"not supported yet: `{mod.kind}` on a weight", help="take it out")
+        if mod.kind == "in":
+            limits = _limits(mod, dimension, scope)
+        else:
+            scope.findings.add(
+                Code.NOT_YET, mod.span, f"not supported yet: `{mod.kind}` on a weight", help="take it out"
+            )
     name = value.func if isinstance(value, nodes.Call) else value
     if not isinstance(name, nodes.Name) or name.text not in INITIALISERS:
         word = name.text if isinstance(name, nodes.Name) else value.span.text
@@ -57,4 +62,30 @@ def initialiser(
     wrong = spec.refuse(dict(options))
     if wrong is not None:
         scope.findings.add(Code.BAD_VALUE, value.span, f"`{name.text}`: {wrong}", help=f"`{name.text}` is {spec.doc}")
-    return Init(name.text, tuple(options))
+    held = dict(options).get("value")
+    if limits is not None and held is not None and not limits[0] <= held <= limits[1]:
+        scope.findings.add(
+            Code.OUT_OF_INTERVAL, value.span, "these weights begin outside of their interval",
+            help="begin inside, or make the interval wider",
+        )  # fmt: skip
+    return Init(name.text, tuple(options), limits)
+
+
+def _limits(mod: nodes.Mod, dimension: Dimension, scope: Scope) -> tuple[float, float] | None:
+    """Return the ends between which weights stay; None after a finding."""
+    found = [constant(resolve_as(end, dimension, scope, "the interval of a weight")) for end in mod.args]
+    low, high = found[0], found[-1]
+    if low is None or high is None:
+        scope.findings.add(
+            Code.BAD_STAGE,
+            mod.span,
+            "the ends of an interval are fixed numbers",
+            help="write numbers, as in `in (0, inf)`",
+        )
+        return None
+    if not low < high:
+        scope.findings.add(
+            Code.BAD_VALUE, mod.span, "there is no number in this interval", help="write the smaller end first"
+        )
+        return None
+    return low, high

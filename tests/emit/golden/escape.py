@@ -461,9 +461,16 @@ def uniform_draws(keys: Array, name: int, n: Array, shape: tuple[int, ...]) -> A
     return jax.vmap(one)(keys)
 
 
+def standard_normal(key: Array, shape: tuple[int, ...]) -> Array:
+    """Draws of N(0, 1), from which numbers follow alike inside and outside of jit."""
+    barrier: Any = jax.lax.optimization_barrier
+    draws: Array = barrier(jax.random.normal(key, shape))
+    return draws
+
+
 def draw_normal(key: Array, shape: tuple[int, ...], mean: Value, std: Value) -> Array:
     """Normal draws."""
-    return mean + std * jax.random.normal(key, shape)
+    return mean + std * standard_normal(key, shape)
 
 
 def draw_uniform(key: Array, shape: tuple[int, ...], low: Value, high: Value) -> Array:
@@ -537,16 +544,17 @@ def time_loop(
             return state, (out, kept)
 
         moving = tuple(a for a, h in zip(xs, held, strict=True) if not h)
-        return lax.scan(body, start, (jnp.arange(steps), moving), length=steps)
+        return stacking_scan(body, start, moving, steps)
 
     @jax.custom_vjp
     def loop(fixed: Any, start: Any, xs: tuple[Array, ...]) -> Any:
-        end, (outs, _) = forward_loop(fixed, start, xs)
-        return end, outs
+        end, (outs, kept) = forward_loop(fixed, start, xs)
+        return end, spikes_again(outs, kept)
 
     def forward(*primals: Any) -> Any:
         fixed, start, xs = jax.tree.map(lambda primal: primal.value, primals)
         end, (outs, kept) = forward_loop(fixed, start, xs)
+        outs = spikes_again(outs, kept)
         return (end, outs), (fixed, start, outs, kept)
 
     def backward(saved: Any, cotangents: Any) -> Any:
@@ -569,7 +577,7 @@ def time_loop(
 
         def body(carry: Any, now: Any) -> Any:
             d_state, d_held, total = carry
-            n, kept_now, given = now
+            n, (kept_now, given) = now
             d_state, d_x, sums, deltas = transposed(d_state, kept_now, given)
             if length:
                 cut = n % length == 0
@@ -587,12 +595,8 @@ def time_loop(
         sums = jax.eval_shape(transposed, d_end, *first)[2]
         zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), sums)
         d_held = [jnp.zeros(*kind) for kind, h in zip(shapes, held, strict=True) if h]
-        (d_start, d_held, total), stacked = lax.scan(
-            body,
-            (d_end, d_held, zeros),
-            (jnp.arange(steps), kept, given),
-            length=steps,
-            reverse=True,
+        (d_start, d_held, total), stacked = stacking_scan(
+            body, (d_end, d_held, zeros), (kept, given), steps, reverse=True
         )
         d_moving, deltas = each(stacked, forms[-1])
         constant, moving = iter(d_held), iter(d_moving)
@@ -602,6 +606,50 @@ def time_loop(
     loop.defvjp(forward, backward, symbolic_zeros=True)
     result: tuple[Any, Any] = loop(fixed, start, xs)
     return result
+
+
+def spikes_again(outs: Any, kept: Any) -> Any:
+    """The same signals with spikes from what is kept: then the loop stacks them once."""
+    if hasattr(kept, "spike_again"):
+        return outs._replace(spike=kept.spike_again())
+    if not isinstance(outs, tuple) or hasattr(outs, "_fields"):
+        return outs
+    layers = iter(k for k in kept if hasattr(k, "_fields"))
+    return tuple(
+        spikes_again(out, next(layers)) if hasattr(out, "_fields") else out
+        for out in outs
+    )
+
+
+def stacking_scan(
+    body: Callable[..., Any], start: Any, xs: Any, steps: int, reverse: bool = False
+) -> tuple[Any, Any]:
+    """As `lax.scan` of body(carry, (n, x)) over the steps n and arrays [T, ...].
+
+    What is stacked overwrites arrays that are filled with a number of the data:
+    XLA would make one array of zeros for all loops and copy it for each result.
+    """
+    first = jax.tree.map(lambda a: a[0], xs)
+    kinds = jax.eval_shape(body, start, (jnp.zeros((), jnp.int32), first))[1]
+    leaves, tree = jax.tree.flatten(kinds)
+    data = jax.tree.leaves((first, start))[:1]
+    number = data[0].reshape(-1) if data else jnp.zeros(1)
+    space = [
+        jnp.full((steps, *leaf.shape), number[k % number.size].astype(leaf.dtype))
+        for k, leaf in enumerate(leaves)
+    ]
+
+    def write(carry: Any, now: Any) -> Any:
+        inner, stacks = carry
+        inner, out = body(inner, now)
+        pairs = zip(stacks, jax.tree.leaves(out), strict=True)
+        put = lax.dynamic_update_index_in_dim
+        return (inner, [put(stack, one, now[0], 0) for stack, one in pairs]), None
+
+    (end, stacks), _ = lax.scan(
+        write, (start, space), (jnp.arange(steps), xs), length=steps, reverse=reverse
+    )
+    return end, jax.tree.unflatten(tree, stacks)
 
 
 def once(values: Any) -> tuple[list[Array], Any]:

@@ -6,6 +6,7 @@ Schedule
         derived gradient of h, keeps margin
     time loop: out (CubaLI, exact)
         derived gradient of out, keeps nothing
+    as event lists in updates, where they are short: spikes
 
 Sequences are [T, B, ...]: steps, samples, units. Row n of a signal is its value at
 the end of step n, at time (n + 1) DT. Times are in ms, voltages in mV, currents in pA.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -24,6 +26,7 @@ import numpy as np
 import optax
 from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 MODEL = "Recurrent"
 SOURCE = "recurrent.snn"
@@ -37,6 +40,10 @@ SEED = 0
 SELECT: str | None = None
 SELECT_MAX = True
 START: str | None = None
+# fields with a time axis, which comes first in a batch
+TIMED: tuple[str, ...] = ("spikes",)
+# spikes are read as lists of events no longer than these shares of what they stand for
+EVENT_SHARES = {"spikes": 0.08}
 
 Value = Array | float
 
@@ -62,8 +69,8 @@ class Buffers(NamedTuple):
 class Inputs(NamedTuple):
     """One sequence for each input; T may be 1 for a value held over all steps."""
 
-    # spikes [T, B, 20]  (recurrent.snn:8)
-    spikes: Array
+    # spikes [T, B, 20], or their Events  (recurrent.snn:8)
+    spikes: Any
 
 
 PARAM_NAMES = Params(
@@ -126,6 +133,10 @@ class ALIFKept(NamedTuple):
     """What the gradient of a step reads of it."""
 
     margin: Array
+
+    def spike_again(self) -> Array:
+        """The spikes, of one step or of all: they need not be stacked beside the margin."""
+        return fire_triangle(self.margin, self.margin >= 0.0, 0.3, 1.0)
 
 
 def alif(
@@ -410,7 +421,7 @@ def step(
 
 def loop_2(fixed: Any, n: Array, carry: Any, xs: Any) -> Any:
     """One step of h, which waits for itself. Returns what goes on, what is read, what is kept."""
-    (c, params, _) = fixed
+    (c, params, _, _) = fixed
     (h_state, h_h_delay_ring) = carry
     (in_spikes_h_dense,) = xs
     # h -> dense(init = orthogonal(0.8)) -> delay(2 steps) -> h  (recurrent.snn:12)
@@ -425,14 +436,14 @@ def loop_2(fixed: Any, n: Array, carry: Any, xs: Any) -> Any:
 
 def loop_2_adjoint(fixed: Any, kept: Any, d_carry: Any, d_read: Any) -> Any:
     """Transposed `loop_2`: d_a is the derivative of the loss by a."""
-    (c, params, _) = fixed
+    (c, _, _, turned) = fixed
     (h_kept,) = kept
     (d_h_state, d_h_h_delay_ring) = d_carry
     (d_h,) = d_read
     # h -> dense(init = orthogonal(0.8)) -> delay(2 steps) -> h  (recurrent.snn:12)
     d_h_h_dense = d_h_h_delay_ring[-1]
     # h -> dense(init = orthogonal(0.8)) -> delay(2 steps) -> h  (recurrent.snn:12)
-    d_h = d_h._replace(spike=d_h.spike + dense(d_h_h_dense, params.h_h_dense_w.T))
+    d_h = d_h._replace(spike=d_h.spike + dense(d_h_h_dense, turned["h_h_dense_w"]))
     # h: ALIF  (recurrent.snn:9)
     d_h_state, (d_h_x,), h_sums = alif_adjoint(c.h, h_kept, d_h_state, d_h)
     d_in_spikes_h_dense = d_h_x
@@ -450,11 +461,12 @@ def loop_2_gradients(
     fixed: Any, start: Any, read: Any, kept: Any, sums: Any, deltas: Any
 ) -> Any:
     """Gradients of what all steps share: one product for each weight."""
-    (c, params, _) = fixed
+    (c, params, _, _) = fixed
     (h,) = read
     return (
         only(c, h=constants_gradient(c.h, sums["h"])),
         only(params, h_h_dense_w=product_gradient(h.spike, deltas["h_h_dense"])),
+        None,
         None,
     )
 
@@ -478,13 +490,15 @@ def run(
     c = constants(params, buffers)
     state = init_state(params, buffers, batch, key, train)
     # spikes -> dense() -> h  (recurrent.snn:11)
-    spikes_h_dense = dense(x.spikes, params.spikes_h_dense_w)
+    spikes_h_dense = (event_dense if isinstance(x.spikes, Events) else dense)(
+        x.spikes, params.spikes_h_dense_w
+    )
     # time loop over h
     _, (h,) = time_loop(
         loop_2,
         loop_2_adjoint,
         loop_2_gradients,
-        (c, params, state),
+        (c, params, state, {"h_h_dense_w": params.h_h_dense_w.T}),
         (state.h, state.h_h_delay),
         (spikes_h_dense,),
         steps,
@@ -569,8 +583,9 @@ def encode(batch: Mapping[str, Any], key: Array, train: bool) -> Inputs:
     Draws are keyed by the sample's number: anew in each epoch of training, always
     the same in evaluation.
     """
-    spikes = jnp.asarray(batch["spikes"], float)
-    spikes = jnp.moveaxis(spikes, 1, 0)
+    spikes = batch["spikes"]
+    if not isinstance(spikes, Events):
+        spikes = jnp.asarray(spikes, float)
     return Inputs(spikes=spikes)
 
 
@@ -620,25 +635,37 @@ def optimizer(updates_per_epoch: int, epochs: int) -> optax.GradientTransformati
 
 
 def init_train_state(
-    seed: int, updates_per_epoch: int, epochs: int = EPOCHS
+    seed: int,
+    updates_per_epoch: int,
+    epochs: int = EPOCHS,
+    mesh: Mesh | None = None,
 ) -> TrainState:
-    """Fresh weights and a fresh optimiser."""
-    key = jax.random.key(seed)
-    params = init_params(stream(key, 2412646131))
-    buffers = init_buffers(stream(key, 1217136331))
-    # of one type from the first update on, so that `train_step` is compiled once
-    params, buffers = jax.tree.map(lambda a: a.astype(a.dtype), (params, buffers))
+    """Fresh weights and a fresh optimiser; on a mesh, each device makes its part."""
     tx = optimizer(updates_per_epoch, epochs)
     static: Any = jax.tree_util.Partial  # lets a function travel through jit
-    return TrainState(
-        params=params,
-        buffers=buffers,
-        opt_state=tx.init(params),
-        key=jax.random.key_data(key),
-        epoch=jnp.zeros((), jnp.int32),
-        updates=jnp.zeros((), jnp.int32),
-        rule=static(tx.update),
-    )
+
+    def fresh(key: Array) -> TrainState:
+        params = init_params(stream(key, 2412646131))
+        buffers = init_buffers(stream(key, 1217136331))
+        # of one type from the first update on, so that `train_step` is compiled once
+        params, buffers = jax.tree.map(lambda a: a.astype(a.dtype), (params, buffers))
+        return TrainState(
+            params=params,
+            buffers=buffers,
+            opt_state=tx.init(params),
+            key=jax.random.key_data(key),
+            epoch=jnp.zeros((), jnp.int32),
+            updates=jnp.zeros((), jnp.int32),
+            rule=static(tx.update),
+        )
+
+    key = jax.random.key(seed)
+    places = None
+    if mesh is not None:
+        places = shardings(mesh, jax.eval_shape(fresh, key))
+    # compiled as one, not draw by draw
+    state: TrainState = jax.jit(fresh, out_shardings=places)(key)
+    return state
 
 
 def key_of_epoch(train_state: TrainState) -> Array:
@@ -664,6 +691,12 @@ def train_step(
     return state, metrics
 
 
+def step_on(mesh: Mesh, state: TrainState) -> Callable[..., Any]:
+    """`train_step` on the devices of a mesh; every value stays where `state` has it."""
+    kept = jax.tree.map(lambda a: a.sharding, state)
+    return on_mesh(train_step, (kept, place_on(mesh)), donate=(0,))
+
+
 @jax.jit
 def evaluate_batch(
     params: Params, buffers: Buffers, batch: Mapping[str, Any], key: Array
@@ -671,6 +704,16 @@ def evaluate_batch(
     """The metrics of one batch in evaluation."""
     x, signals, _ = run_batch(params, buffers, batch, key, False)
     return objective(params, signals, x, batch, sequence_steps(x, None))[1]
+
+
+def batches_on(
+    mesh: Mesh | None, fields: Mapping[str, Any], batch: int, order: Any
+) -> Iterator[dict[str, Any]]:
+    """The samples numbered by `order`, `batch` at a time; each process reads its own."""
+    if mesh is None:
+        return iterate_batches(fields, batch, order, TIMED)
+    rows = own_rows(mesh, batch)
+    return dealt_out(mesh, iterate_batches(fields, batch, order, TIMED, rows), TIMED)
 
 
 def average(parts: Sequence[Any], count: int, batch: int) -> dict[str, Any]:
@@ -693,22 +736,45 @@ def evaluate(
     fields: Mapping[str, Any],
     batch: int = BATCH,
     seed: int = SEED,
+    mesh: Mesh | None = None,
 ) -> dict[str, Any]:
     """The metrics of one split; fields have samples first."""
+    measure: Callable[..., Any] = evaluate_batch
+    if mesh is not None:
+        measure = on_mesh(evaluate_batch, place_on(mesh))
     key = jax.random.key(seed)
     count = len(next(iter(fields.values())))
-    batches = iterate_batches(fields, batch, np.arange(count))
-    parts = [evaluate_batch(params, buffers, part, key) for part in batches]
+    batches = batches_on(mesh, fields, batch, np.arange(count))
+    parts = [measure(params, buffers, part, key) for part in batches]
     return average(parts, count, batch)
 
 
 def epoch_batches(
-    fields: Mapping[str, Any], epoch: int, batch: int, seed: int, done: int = 0
+    fields: Mapping[str, Any],
+    epoch: int,
+    batch: int,
+    seed: int,
+    done: int = 0,
+    mesh: Mesh | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The batches of one epoch in its own order, without the first `done`."""
     count = len(next(iter(fields.values())))
     order = np.random.default_rng((seed, epoch)).permutation(count)
-    return iterate_batches(fields, batch, order[done * batch :])
+    lists = {name: a for name, a in fields.items() if isinstance(a, EventLists)}
+    arrays = {name: a for name, a in fields.items() if name not in lists}
+    for part in batches_on(mesh, arrays, batch, order[done * batch :]):
+        chosen = part["sample"], part["weight"]
+        yield part | {name: Events(*a.of_batch(*chosen)) for name, a in lists.items()}
+
+
+def with_events(fields: Mapping[str, Any], batch: int = BATCH) -> dict[str, Any]:
+    """The fields of a training split, spikes as lists of events where that is faster."""
+    found = dict(fields)
+    for name, share in EVENT_SHARES.items():
+        # the shares were measured on a CPU
+        if jax.default_backend() == "cpu" and isinstance(found[name], np.ndarray):
+            found[name] = event_lists(found[name], batch, share)
+    return found
 
 
 def fit(
@@ -719,28 +785,34 @@ def fit(
     seed: int = SEED,
     start: Progress | None = None,
     on_update: Callable[[Progress], None] | None = None,
+    mesh: Mesh | None = None,
 ) -> Iterator[Epoch]:
     """Train on data["train"]; with data["val"], measure and select after each epoch.
 
     `on_update` hears of every update. Its Progress, or that of an epoch, is a `start`
     from which to go on; copy what is to be kept, for the next update takes the state.
+    On a `mesh`, such as `mesh_over(jax.devices())`, each batch is dealt out over devices.
     """
     train = data["train"]
+    if mesh is None:  # the rows of event lists are those of whole batches
+        train = with_events(train, batch)
     count = len(next(iter(train.values())))
     if start is None:
-        start = Progress(init_train_state(seed, -(-count // batch), epochs))
+        start = Progress(init_train_state(seed, -(-count // batch), epochs, mesh))
     state, done, best, selected = start
+    update = train_step if mesh is None else step_on(mesh, state)
     for epoch in range(int(state.epoch) + 1, epochs + 1):
         metrics = list(done)
-        for part in epoch_batches(train, epoch, batch, seed, len(metrics)):
-            state, measured = train_step(state, part)
+        for part in epoch_batches(train, epoch, batch, seed, len(metrics), mesh):
+            state, measured = update(state, part)
             metrics.append(measured)
             if on_update is not None:
                 on_update(Progress(state, metrics, best, selected))
-        state = state._replace(epoch=jnp.asarray(epoch, jnp.int32))
+        state = state._replace(epoch=state.epoch + 1)
         val: dict[str, Any] = {}
         if "val" in data:
-            val = evaluate(state.params, state.buffers, data["val"], batch, seed)
+            now = state.params, state.buffers
+            val = evaluate(*now, data["val"], batch, seed, mesh)
         score = float(epoch)
         if SELECT is not None and val:
             score = val[SELECT.removeprefix("val.")] * (1 if SELECT_MAX else -1)
@@ -762,8 +834,13 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--devices", type=int, default=1, help="as JAX lists them")
     parser.add_argument("--out", help="npz file for the trained weights")
     options = parser.parse_args()
+    devices = jax.devices()[: options.devices]
+    if len(devices) < options.devices:
+        parser.error(f"there are only {len(devices)} devices: {devices}")
+    mesh = mesh_over(devices) if len(devices) > 1 else None
     with np.load(options.data, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     count = len(next(iter(arrays.values())))
@@ -776,7 +853,11 @@ def main() -> None:
     }
     last = None
     for last in fit(
-        data, epochs=options.epochs, batch=options.batch, seed=options.seed
+        data,
+        epochs=options.epochs,
+        batch=options.batch,
+        seed=options.seed,
+        mesh=mesh,
     ):
         shown = {"train": last.train, "val": last.val}
         text = ", ".join(
@@ -795,6 +876,7 @@ def main() -> None:
             data["test"],
             options.batch,
             options.seed,
+            mesh,
         )
         print({name: v for name, v in final.items() if not np.ndim(v)})
     if options.out:
@@ -900,16 +982,17 @@ def time_loop(
             return state, (out, kept)
 
         moving = tuple(a for a, h in zip(xs, held, strict=True) if not h)
-        return lax.scan(body, start, (jnp.arange(steps), moving), length=steps)
+        return stacking_scan(body, start, moving, steps)
 
     @jax.custom_vjp
     def loop(fixed: Any, start: Any, xs: tuple[Array, ...]) -> Any:
-        end, (outs, _) = forward_loop(fixed, start, xs)
-        return end, outs
+        end, (outs, kept) = forward_loop(fixed, start, xs)
+        return end, spikes_again(outs, kept)
 
     def forward(*primals: Any) -> Any:
         fixed, start, xs = jax.tree.map(lambda primal: primal.value, primals)
         end, (outs, kept) = forward_loop(fixed, start, xs)
+        outs = spikes_again(outs, kept)
         return (end, outs), (fixed, start, outs, kept)
 
     def backward(saved: Any, cotangents: Any) -> Any:
@@ -932,7 +1015,7 @@ def time_loop(
 
         def body(carry: Any, now: Any) -> Any:
             d_state, d_held, total = carry
-            n, kept_now, given = now
+            n, (kept_now, given) = now
             d_state, d_x, sums, deltas = transposed(d_state, kept_now, given)
             if length:
                 cut = n % length == 0
@@ -950,12 +1033,8 @@ def time_loop(
         sums = jax.eval_shape(transposed, d_end, *first)[2]
         zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), sums)
         d_held = [jnp.zeros(*kind) for kind, h in zip(shapes, held, strict=True) if h]
-        (d_start, d_held, total), stacked = lax.scan(
-            body,
-            (d_end, d_held, zeros),
-            (jnp.arange(steps), kept, given),
-            length=steps,
-            reverse=True,
+        (d_start, d_held, total), stacked = stacking_scan(
+            body, (d_end, d_held, zeros), (kept, given), steps, reverse=True
         )
         d_moving, deltas = each(stacked, forms[-1])
         constant, moving = iter(d_held), iter(d_moving)
@@ -965,6 +1044,50 @@ def time_loop(
     loop.defvjp(forward, backward, symbolic_zeros=True)
     result: tuple[Any, Any] = loop(fixed, start, xs)
     return result
+
+
+def spikes_again(outs: Any, kept: Any) -> Any:
+    """The same signals with spikes from what is kept: then the loop stacks them once."""
+    if hasattr(kept, "spike_again"):
+        return outs._replace(spike=kept.spike_again())
+    if not isinstance(outs, tuple) or hasattr(outs, "_fields"):
+        return outs
+    layers = iter(k for k in kept if hasattr(k, "_fields"))
+    return tuple(
+        spikes_again(out, next(layers)) if hasattr(out, "_fields") else out
+        for out in outs
+    )
+
+
+def stacking_scan(
+    body: Callable[..., Any], start: Any, xs: Any, steps: int, reverse: bool = False
+) -> tuple[Any, Any]:
+    """As `lax.scan` of body(carry, (n, x)) over the steps n and arrays [T, ...].
+
+    What is stacked overwrites arrays that are filled with a number of the data:
+    XLA would make one array of zeros for all loops and copy it for each result.
+    """
+    first = jax.tree.map(lambda a: a[0], xs)
+    kinds = jax.eval_shape(body, start, (jnp.zeros((), jnp.int32), first))[1]
+    leaves, tree = jax.tree.flatten(kinds)
+    data = jax.tree.leaves((first, start))[:1]
+    number = data[0].reshape(-1) if data else jnp.zeros(1)
+    space = [
+        jnp.full((steps, *leaf.shape), number[k % number.size].astype(leaf.dtype))
+        for k, leaf in enumerate(leaves)
+    ]
+
+    def write(carry: Any, now: Any) -> Any:
+        inner, stacks = carry
+        inner, out = body(inner, now)
+        pairs = zip(stacks, jax.tree.leaves(out), strict=True)
+        put = lax.dynamic_update_index_in_dim
+        return (inner, [put(stack, one, now[0], 0) for stack, one in pairs]), None
+
+    (end, stacks), _ = lax.scan(
+        write, (start, space), (jnp.arange(steps), xs), length=steps, reverse=reverse
+    )
+    return end, jax.tree.unflatten(tree, stacks)
 
 
 def once(values: Any) -> tuple[list[Array], Any]:
@@ -1103,19 +1226,254 @@ def firing_rate(spikes: Array, *, weight: Array, dt: float) -> Array:
     return jnp.sum(weight * per_sample) / jnp.sum(weight)
 
 
+class Events(NamedTuple):
+    """A sequence of 0 and 1 as the places of its ones; each list is a multiple of 8 long."""
+
+    units: Any  # [T, B, K] the units that spike in a row, filled up with n
+    rows: Any  # [n, L] the rows in which a unit spikes, filled up with T B
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[T, B, n], that of the sequence."""
+        return (*self.units.shape[:2], self.rows.shape[0])
+
+
+def event_dense(x: Events, w: Array) -> Array:
+    """The product of a sequence and w [n, m]: [T, B, m]. It passes no gradient to x."""
+
+    @jax.custom_vjp
+    def product(x: Events, w: Array) -> Array:
+        return sums_of_rows(w, x.units.reshape(-1, x.units.shape[-1]))
+
+    def forward(x: Events, w: Array) -> tuple[Array, Array]:
+        return product(x, w), x.rows
+
+    def backward(rows: Array, d: Array) -> tuple[None, Array]:
+        return None, sums_of_rows(d, rows)
+
+    product.defvjp(forward, backward)
+    return product(x, w).reshape(*x.shape[:2], -1)
+
+
+def sums_of_rows(table: Array, lists: Array) -> Array:
+    """For each list in [S, 8 k] the sum of its rows of `table` [R, m]; R names none."""
+    table = jnp.concatenate([table, jnp.zeros_like(table[:1])])
+    eights = lists.astype(jnp.int32).T.reshape(-1, 8, lists.shape[0])
+
+    def add(total: Array, eight: Array) -> tuple[Array, None]:
+        first, *others = (table.at[k].get(mode="promise_in_bounds") for k in eight)
+        return total + sum(others, first), None
+
+    zeros = jnp.zeros((lists.shape[0], table.shape[1]), table.dtype)
+    return lax.scan(add, zeros, eights)[0]
+
+
 def iterate_batches(
-    fields: Mapping[str, np.ndarray], batch: int, order: np.ndarray
+    fields: Mapping[str, np.ndarray],
+    batch: int,
+    order: np.ndarray,
+    timed: tuple[str, ...] = (),
+    rows: range | None = None,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Yield the samples numbered by `order`, `batch` at a time, with `sample` int32 [B] and `weight` float32 [B].
 
-    A last short batch is filled up with its first sample at weight 0; every other weight is 1.
+    Fields [N, ...] come as [B, ...], those that `timed` names, [N, T, ...], as [T, B, ...]. Of several processes each
+    takes its `rows` of every batch. A last short batch, and rows from `batch` on, are filled up with the first sample of
+    the batch at weight 0; every other weight is 1.
     """
+    row = np.arange(batch) if rows is None else np.asarray(rows)
     for start in range(0, len(order), batch):
-        chosen = order[start : start + batch]
-        weight = (np.arange(batch) < len(chosen)).astype(np.float32)
-        sample = np.concatenate([chosen, np.repeat(chosen[:1], batch - len(chosen))])
-        arrays = {name: array[sample] for name, array in fields.items()}
+        taken = row < min(batch, len(order) - start)
+        sample, weight = order[start + row * taken], taken.astype(np.float32)
+        arrays = {
+            name: time_first(array, sample) if name in timed else array[sample]
+            for name, array in fields.items()
+        }
         yield {**arrays, "sample": sample.astype(np.int32), "weight": weight}
+
+
+def time_first(array: np.ndarray, sample: np.ndarray) -> np.ndarray:
+    """Return the chosen samples [B] of sequences [N, T, ...] as [T, B, ...]."""
+    result = np.empty((array.shape[1], len(sample), *array.shape[2:]), array.dtype)
+    for place, number in enumerate(sample):
+        result[:, place] = array[number]
+    return result
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EventLists:
+    """Spikes [N, T, n] by their places, for batches of `batch` samples.
+
+    Events of a sample follow one another by unit, then by step; those of sample s are starts[s] to starts[s + 1].
+    """
+
+    units: np.ndarray  # [N, T, K] the units that spike in a step, filled up with n
+    counts: np.ndarray  # [N, n] events of each unit
+    starts: np.ndarray  # [N + 1]
+    unit: np.ndarray  # of each event, as `step`
+    step: np.ndarray
+    before: np.ndarray  # how many events of its unit in its sample come before it
+    batch: int
+    longest: int  # at least the events of a unit in a batch
+
+    def __len__(self) -> int:
+        return len(self.units)
+
+    @property
+    def density(self) -> float:
+        return float(self.counts.mean() / self.units.shape[1])
+
+    def of_batch(
+        self, sample: np.ndarray, weight: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the units [T, B, K] and, for each unit, the rows t B + b [n, L] of its spikes, filled up with T B.
+
+        Samples of weight 0 have no rows, for nothing is learned from them.
+        """
+        steps, width = self.units.shape[1:]
+        units = np.empty((steps, self.batch, width), self.units.dtype)
+        rows = np.full(
+            (self.counts.shape[1], self.longest), steps * self.batch, np.int32
+        )
+        filled = np.zeros(self.counts.shape[1], np.int32)
+        for place, number in enumerate(sample):
+            units[:, place] = self.units[number]
+            if weight[place]:
+                own = slice(self.starts[number], self.starts[number + 1])
+                unit = self.unit[own]
+                rows[unit, filled[unit] + self.before[own]] = (
+                    self.step[own].astype(np.int32) * self.batch + place
+                )
+                filled += self.counts[number]
+        return units, rows
+
+
+def list_lengths(spikes: np.ndarray, batch: int) -> tuple[int, int] | None:
+    """Return the lengths K and L of the lists of spikes [N, T, n], multiples of 8; None if some are not 0 or 1."""
+    most, counts = 0, []
+    for sample in spikes:
+        if not ((sample == 0) | (sample == 1)).all():
+            return None
+        spiking = sample != 0
+        most = max(most, int(np.count_nonzero(spiking, axis=1).max(initial=0)))
+        counts.append(np.count_nonzero(spiking, axis=0))
+    longest = int(np.sort(counts, axis=0)[-batch:].sum(axis=0).max(initial=0))
+    return max(8, -(-most // 8) * 8), max(8, -(-longest // 8) * 8)
+
+
+def event_lists(
+    spikes: np.ndarray, batch: int, share: float
+) -> EventLists | np.ndarray:
+    """Return spikes [N, T, ...] by their places, or as they are if some are not 0 or 1 or lists would be too long.
+
+    A list may be as long as `share` of what it stands for: of n units, or of the T B rows of a batch.
+    """
+    flat = spikes.reshape(*spikes.shape[:2], -1)
+    number, steps, units = flat.shape
+    lengths = list_lengths(flat, batch)
+    if (
+        lengths is None
+        or lengths[0] > share * units
+        or lengths[1] > share * steps * batch
+    ):
+        return spikes
+    listed = np.full((number, steps, lengths[0]), units, np.min_scalar_type(units))
+    counts = np.zeros((number, units), np.int32)
+    parts = []
+    for sample, found, count in zip(flat, listed, counts, strict=True):
+        step, unit = np.divmod(
+            np.flatnonzero(sample != 0).astype(np.int32), np.int32(units)
+        )
+        found[step, _place_in_run(step, steps)] = unit
+        count[:] = np.bincount(unit, minlength=units)
+        order = np.argsort(unit.astype(listed.dtype), kind="stable")
+        unit, step = unit[order], step[order]
+        parts.append((unit, step, _place_in_run(unit, units)))
+    unit, step, before = (np.concatenate(column) for column in zip(*parts, strict=True))
+    small = np.min_scalar_type(steps)
+    starts = np.concatenate([[0], np.cumsum(counts.sum(axis=1))])
+    return EventLists(
+        listed,
+        counts,
+        starts,
+        unit.astype(listed.dtype),
+        step.astype(small),
+        before.astype(small),
+        batch,
+        lengths[1],
+    )
+
+
+def _place_in_run(sorted_numbers: np.ndarray, count: int) -> np.ndarray:
+    """Return for each of some sorted numbers below `count` how many equal ones come before it."""
+    many = np.bincount(sorted_numbers, minlength=count)
+    return np.asarray(
+        np.arange(len(sorted_numbers)) - (np.cumsum(many) - many)[sorted_numbers]
+    )
+
+
+def mesh_over(devices: Sequence[Any], split: int = 1) -> Mesh:
+    """Devices as ["data", "model"], with `split` of them side by side for the units of each layer."""
+    return Mesh(np.reshape(np.asarray(devices), (-1, split)), ("data", "model"))
+
+
+def place_on(mesh: Mesh, *axes: str | None) -> NamedSharding:
+    """The place of a value whose axes are dealt out over these of the mesh; without any, whole on every device."""
+    spec: Any = PartitionSpec
+    return NamedSharding(mesh, spec(*axes))
+
+
+def sharding_of(mesh: Mesh, value: Any) -> NamedSharding:
+    """The place of a weight, or of its moments: dealt out by its last axis that "model" divides evenly, the units.
+
+    Small values, and those with no such axis, are whole on every device.
+    """
+    parts = mesh.shape["model"]
+    for axis in reversed(range(value.ndim)):
+        if parts > 1 and value.size >= 256 and value.shape[axis] % parts == 0:
+            return place_on(mesh, *[None] * axis, "model")
+    return place_on(mesh)
+
+
+def shardings(mesh: Mesh, values: Any) -> Any:
+    """The place of each value of a tree."""
+    return jax.tree.map(partial(sharding_of, mesh), values)
+
+
+def own_rows(mesh: Mesh, batch: int) -> range:
+    """The rows of a batch that this process reads, the batch filled up to a multiple of "data"."""
+    parts = mesh.shape["data"]
+    size = -(-batch // parts) * parts
+    read: Any = place_on(mesh, "data").addressable_devices_indices_map((size,))
+    rows = [part[0] for part in read.values()]
+    return range(
+        min(row.start or 0 for row in rows),
+        max(size if row.stop is None else row.stop for row in rows),
+    )
+
+
+def dealt_out(
+    mesh: Mesh, batches: Iterator[dict[str, Any]], timed: tuple[str, ...]
+) -> Iterator[dict[str, Any]]:
+    """Batches on a mesh, from the rows that each process has read; the fields in `timed` are [T, B, ...]."""
+    array_of: Any = jax.make_array_from_process_local_data
+    for part in batches:
+        rows = {name: (None, "data") if name in timed else ("data",) for name in part}
+        yield {
+            name: array_of(place_on(mesh, *rows[name]), a) for name, a in part.items()
+        }
+
+
+def on_mesh(
+    function: Any, places: Any, donate: tuple[int, ...] = ()
+) -> Callable[..., Any]:
+    """`function` compiled for several devices, its results at `places`."""
+    call = jax.jit(function, out_shardings=places, donate_argnums=donate)
+    finished: Any = jax.block_until_ready
+    if jax.default_backend() != "cpu":
+        return call
+    # devices of a CPU share its threads: of two calls under way, each could wait for the other
+    return lambda *given: finished(call(*given))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import numpy as np
 import optax
 from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 MODEL = "TwoLayers"
 SOURCE = "two_layers.snn"
@@ -37,6 +38,8 @@ SEED = 0
 SELECT: str | None = "val.accuracy"
 SELECT_MAX = True
 START: str | None = None
+# fields with a time axis, which comes first in a batch
+TIMED: tuple[str, ...] = ()
 
 Value = Array | float
 
@@ -126,6 +129,10 @@ class PLIFKept(NamedTuple):
 
     margin: Array
     v_before: Array
+
+    def spike_again(self) -> Array:
+        """The spikes, of one step or of all: they need not be stacked beside the margin."""
+        return fire_atan(self.margin, self.margin >= 0.0, 2.0)
 
 
 def plif(
@@ -555,25 +562,37 @@ def optimizer(updates_per_epoch: int, epochs: int) -> optax.GradientTransformati
 
 
 def init_train_state(
-    seed: int, updates_per_epoch: int, epochs: int = EPOCHS
+    seed: int,
+    updates_per_epoch: int,
+    epochs: int = EPOCHS,
+    mesh: Mesh | None = None,
 ) -> TrainState:
-    """Fresh weights and a fresh optimiser."""
-    key = jax.random.key(seed)
-    params = init_params(stream(key, 2412646131))
-    buffers = init_buffers(stream(key, 1217136331))
-    # of one type from the first update on, so that `train_step` is compiled once
-    params, buffers = jax.tree.map(lambda a: a.astype(a.dtype), (params, buffers))
+    """Fresh weights and a fresh optimiser; on a mesh, each device makes its part."""
     tx = optimizer(updates_per_epoch, epochs)
     static: Any = jax.tree_util.Partial  # lets a function travel through jit
-    return TrainState(
-        params=params,
-        buffers=buffers,
-        opt_state=tx.init(params),
-        key=jax.random.key_data(key),
-        epoch=jnp.zeros((), jnp.int32),
-        updates=jnp.zeros((), jnp.int32),
-        rule=static(tx.update),
-    )
+
+    def fresh(key: Array) -> TrainState:
+        params = init_params(stream(key, 2412646131))
+        buffers = init_buffers(stream(key, 1217136331))
+        # of one type from the first update on, so that `train_step` is compiled once
+        params, buffers = jax.tree.map(lambda a: a.astype(a.dtype), (params, buffers))
+        return TrainState(
+            params=params,
+            buffers=buffers,
+            opt_state=tx.init(params),
+            key=jax.random.key_data(key),
+            epoch=jnp.zeros((), jnp.int32),
+            updates=jnp.zeros((), jnp.int32),
+            rule=static(tx.update),
+        )
+
+    key = jax.random.key(seed)
+    places = None
+    if mesh is not None:
+        places = shardings(mesh, jax.eval_shape(fresh, key))
+    # compiled as one, not draw by draw
+    state: TrainState = jax.jit(fresh, out_shardings=places)(key)
+    return state
 
 
 def key_of_epoch(train_state: TrainState) -> Array:
@@ -599,6 +618,12 @@ def train_step(
     return state, metrics
 
 
+def step_on(mesh: Mesh, state: TrainState) -> Callable[..., Any]:
+    """`train_step` on the devices of a mesh; every value stays where `state` has it."""
+    kept = jax.tree.map(lambda a: a.sharding, state)
+    return on_mesh(train_step, (kept, place_on(mesh)), donate=(0,))
+
+
 @jax.jit
 def evaluate_batch(
     params: Params, buffers: Buffers, batch: Mapping[str, Any], key: Array
@@ -606,6 +631,16 @@ def evaluate_batch(
     """The metrics of one batch in evaluation."""
     x, signals, _ = run_batch(params, buffers, batch, key, False)
     return objective(params, signals, x, batch, sequence_steps(x, None))[1]
+
+
+def batches_on(
+    mesh: Mesh | None, fields: Mapping[str, Any], batch: int, order: Any
+) -> Iterator[dict[str, Any]]:
+    """The samples numbered by `order`, `batch` at a time; each process reads its own."""
+    if mesh is None:
+        return iterate_batches(fields, batch, order, TIMED)
+    rows = own_rows(mesh, batch)
+    return dealt_out(mesh, iterate_batches(fields, batch, order, TIMED, rows), TIMED)
 
 
 def average(parts: Sequence[Any], count: int, batch: int) -> dict[str, Any]:
@@ -628,22 +663,31 @@ def evaluate(
     fields: Mapping[str, Any],
     batch: int = BATCH,
     seed: int = SEED,
+    mesh: Mesh | None = None,
 ) -> dict[str, Any]:
     """The metrics of one split; fields have samples first."""
+    measure: Callable[..., Any] = evaluate_batch
+    if mesh is not None:
+        measure = on_mesh(evaluate_batch, place_on(mesh))
     key = jax.random.key(seed)
     count = len(next(iter(fields.values())))
-    batches = iterate_batches(fields, batch, np.arange(count))
-    parts = [evaluate_batch(params, buffers, part, key) for part in batches]
+    batches = batches_on(mesh, fields, batch, np.arange(count))
+    parts = [measure(params, buffers, part, key) for part in batches]
     return average(parts, count, batch)
 
 
 def epoch_batches(
-    fields: Mapping[str, Any], epoch: int, batch: int, seed: int, done: int = 0
+    fields: Mapping[str, Any],
+    epoch: int,
+    batch: int,
+    seed: int,
+    done: int = 0,
+    mesh: Mesh | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The batches of one epoch in its own order, without the first `done`."""
     count = len(next(iter(fields.values())))
     order = np.random.default_rng((seed, epoch)).permutation(count)
-    return iterate_batches(fields, batch, order[done * batch :])
+    return batches_on(mesh, fields, batch, order[done * batch :])
 
 
 def fit(
@@ -654,28 +698,32 @@ def fit(
     seed: int = SEED,
     start: Progress | None = None,
     on_update: Callable[[Progress], None] | None = None,
+    mesh: Mesh | None = None,
 ) -> Iterator[Epoch]:
     """Train on data["train"]; with data["val"], measure and select after each epoch.
 
     `on_update` hears of every update. Its Progress, or that of an epoch, is a `start`
     from which to go on; copy what is to be kept, for the next update takes the state.
+    On a `mesh`, such as `mesh_over(jax.devices())`, each batch is dealt out over devices.
     """
     train = data["train"]
     count = len(next(iter(train.values())))
     if start is None:
-        start = Progress(init_train_state(seed, -(-count // batch), epochs))
+        start = Progress(init_train_state(seed, -(-count // batch), epochs, mesh))
     state, done, best, selected = start
+    update = train_step if mesh is None else step_on(mesh, state)
     for epoch in range(int(state.epoch) + 1, epochs + 1):
         metrics = list(done)
-        for part in epoch_batches(train, epoch, batch, seed, len(metrics)):
-            state, measured = train_step(state, part)
+        for part in epoch_batches(train, epoch, batch, seed, len(metrics), mesh):
+            state, measured = update(state, part)
             metrics.append(measured)
             if on_update is not None:
                 on_update(Progress(state, metrics, best, selected))
-        state = state._replace(epoch=jnp.asarray(epoch, jnp.int32))
+        state = state._replace(epoch=state.epoch + 1)
         val: dict[str, Any] = {}
         if "val" in data:
-            val = evaluate(state.params, state.buffers, data["val"], batch, seed)
+            now = state.params, state.buffers
+            val = evaluate(*now, data["val"], batch, seed, mesh)
         score = float(epoch)
         if SELECT is not None and val:
             score = val[SELECT.removeprefix("val.")] * (1 if SELECT_MAX else -1)
@@ -697,8 +745,13 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--devices", type=int, default=1, help="as JAX lists them")
     parser.add_argument("--out", help="npz file for the trained weights")
     options = parser.parse_args()
+    devices = jax.devices()[: options.devices]
+    if len(devices) < options.devices:
+        parser.error(f"there are only {len(devices)} devices: {devices}")
+    mesh = mesh_over(devices) if len(devices) > 1 else None
     with np.load(options.data, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     count = len(next(iter(arrays.values())))
@@ -711,7 +764,11 @@ def main() -> None:
     }
     last = None
     for last in fit(
-        data, epochs=options.epochs, batch=options.batch, seed=options.seed
+        data,
+        epochs=options.epochs,
+        batch=options.batch,
+        seed=options.seed,
+        mesh=mesh,
     ):
         shown = {"train": last.train, "val": last.val}
         text = ", ".join(
@@ -730,6 +787,7 @@ def main() -> None:
             data["test"],
             options.batch,
             options.seed,
+            mesh,
         )
         print({name: v for name, v in final.items() if not np.ndim(v)})
     if options.out:
@@ -770,11 +828,18 @@ def dropout_mask(
     return jnp.where(draws < rate, 0.0, 1.0 / (1.0 - rate)).astype(draws.dtype)
 
 
+def standard_normal(key: Array, shape: tuple[int, ...]) -> Array:
+    """Draws of N(0, 1), from which numbers follow alike inside and outside of jit."""
+    barrier: Any = jax.lax.optimization_barrier
+    draws: Array = barrier(jax.random.normal(key, shape))
+    return draws
+
+
 def draw_lognormal(
     key: Array, shape: tuple[int, ...], median: Value, sigma: Value
 ) -> Array:
     """Lognormal draws by their median and the deviation of the logarithm."""
-    return median * jnp.exp(sigma * jax.random.normal(key, shape))
+    return median * jnp.exp(sigma * standard_normal(key, shape))
 
 
 def clamp_inside(x: Array, low: float, high: float) -> Array:
@@ -882,16 +947,17 @@ def time_loop(
             return state, (out, kept)
 
         moving = tuple(a for a, h in zip(xs, held, strict=True) if not h)
-        return lax.scan(body, start, (jnp.arange(steps), moving), length=steps)
+        return stacking_scan(body, start, moving, steps)
 
     @jax.custom_vjp
     def loop(fixed: Any, start: Any, xs: tuple[Array, ...]) -> Any:
-        end, (outs, _) = forward_loop(fixed, start, xs)
-        return end, outs
+        end, (outs, kept) = forward_loop(fixed, start, xs)
+        return end, spikes_again(outs, kept)
 
     def forward(*primals: Any) -> Any:
         fixed, start, xs = jax.tree.map(lambda primal: primal.value, primals)
         end, (outs, kept) = forward_loop(fixed, start, xs)
+        outs = spikes_again(outs, kept)
         return (end, outs), (fixed, start, outs, kept)
 
     def backward(saved: Any, cotangents: Any) -> Any:
@@ -914,7 +980,7 @@ def time_loop(
 
         def body(carry: Any, now: Any) -> Any:
             d_state, d_held, total = carry
-            n, kept_now, given = now
+            n, (kept_now, given) = now
             d_state, d_x, sums, deltas = transposed(d_state, kept_now, given)
             if length:
                 cut = n % length == 0
@@ -932,12 +998,8 @@ def time_loop(
         sums = jax.eval_shape(transposed, d_end, *first)[2]
         zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), sums)
         d_held = [jnp.zeros(*kind) for kind, h in zip(shapes, held, strict=True) if h]
-        (d_start, d_held, total), stacked = lax.scan(
-            body,
-            (d_end, d_held, zeros),
-            (jnp.arange(steps), kept, given),
-            length=steps,
-            reverse=True,
+        (d_start, d_held, total), stacked = stacking_scan(
+            body, (d_end, d_held, zeros), (kept, given), steps, reverse=True
         )
         d_moving, deltas = each(stacked, forms[-1])
         constant, moving = iter(d_held), iter(d_moving)
@@ -947,6 +1009,50 @@ def time_loop(
     loop.defvjp(forward, backward, symbolic_zeros=True)
     result: tuple[Any, Any] = loop(fixed, start, xs)
     return result
+
+
+def spikes_again(outs: Any, kept: Any) -> Any:
+    """The same signals with spikes from what is kept: then the loop stacks them once."""
+    if hasattr(kept, "spike_again"):
+        return outs._replace(spike=kept.spike_again())
+    if not isinstance(outs, tuple) or hasattr(outs, "_fields"):
+        return outs
+    layers = iter(k for k in kept if hasattr(k, "_fields"))
+    return tuple(
+        spikes_again(out, next(layers)) if hasattr(out, "_fields") else out
+        for out in outs
+    )
+
+
+def stacking_scan(
+    body: Callable[..., Any], start: Any, xs: Any, steps: int, reverse: bool = False
+) -> tuple[Any, Any]:
+    """As `lax.scan` of body(carry, (n, x)) over the steps n and arrays [T, ...].
+
+    What is stacked overwrites arrays that are filled with a number of the data:
+    XLA would make one array of zeros for all loops and copy it for each result.
+    """
+    first = jax.tree.map(lambda a: a[0], xs)
+    kinds = jax.eval_shape(body, start, (jnp.zeros((), jnp.int32), first))[1]
+    leaves, tree = jax.tree.flatten(kinds)
+    data = jax.tree.leaves((first, start))[:1]
+    number = data[0].reshape(-1) if data else jnp.zeros(1)
+    space = [
+        jnp.full((steps, *leaf.shape), number[k % number.size].astype(leaf.dtype))
+        for k, leaf in enumerate(leaves)
+    ]
+
+    def write(carry: Any, now: Any) -> Any:
+        inner, stacks = carry
+        inner, out = body(inner, now)
+        pairs = zip(stacks, jax.tree.leaves(out), strict=True)
+        put = lax.dynamic_update_index_in_dim
+        return (inner, [put(stack, one, now[0], 0) for stack, one in pairs]), None
+
+    (end, stacks), _ = lax.scan(
+        write, (start, space), (jnp.arange(steps), xs), length=steps, reverse=reverse
+    )
+    return end, jax.tree.unflatten(tree, stacks)
 
 
 def once(values: Any) -> tuple[list[Array], Any]:
@@ -1088,18 +1194,99 @@ def firing_rate(spikes: Array, *, weight: Array, dt: float) -> Array:
 
 
 def iterate_batches(
-    fields: Mapping[str, np.ndarray], batch: int, order: np.ndarray
+    fields: Mapping[str, np.ndarray],
+    batch: int,
+    order: np.ndarray,
+    timed: tuple[str, ...] = (),
+    rows: range | None = None,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Yield the samples numbered by `order`, `batch` at a time, with `sample` int32 [B] and `weight` float32 [B].
 
-    A last short batch is filled up with its first sample at weight 0; every other weight is 1.
+    Fields [N, ...] come as [B, ...], those that `timed` names, [N, T, ...], as [T, B, ...]. Of several processes each
+    takes its `rows` of every batch. A last short batch, and rows from `batch` on, are filled up with the first sample of
+    the batch at weight 0; every other weight is 1.
     """
+    row = np.arange(batch) if rows is None else np.asarray(rows)
     for start in range(0, len(order), batch):
-        chosen = order[start : start + batch]
-        weight = (np.arange(batch) < len(chosen)).astype(np.float32)
-        sample = np.concatenate([chosen, np.repeat(chosen[:1], batch - len(chosen))])
-        arrays = {name: array[sample] for name, array in fields.items()}
+        taken = row < min(batch, len(order) - start)
+        sample, weight = order[start + row * taken], taken.astype(np.float32)
+        arrays = {
+            name: time_first(array, sample) if name in timed else array[sample]
+            for name, array in fields.items()
+        }
         yield {**arrays, "sample": sample.astype(np.int32), "weight": weight}
+
+
+def time_first(array: np.ndarray, sample: np.ndarray) -> np.ndarray:
+    """Return the chosen samples [B] of sequences [N, T, ...] as [T, B, ...]."""
+    result = np.empty((array.shape[1], len(sample), *array.shape[2:]), array.dtype)
+    for place, number in enumerate(sample):
+        result[:, place] = array[number]
+    return result
+
+
+def mesh_over(devices: Sequence[Any], split: int = 1) -> Mesh:
+    """Devices as ["data", "model"], with `split` of them side by side for the units of each layer."""
+    return Mesh(np.reshape(np.asarray(devices), (-1, split)), ("data", "model"))
+
+
+def place_on(mesh: Mesh, *axes: str | None) -> NamedSharding:
+    """The place of a value whose axes are dealt out over these of the mesh; without any, whole on every device."""
+    spec: Any = PartitionSpec
+    return NamedSharding(mesh, spec(*axes))
+
+
+def sharding_of(mesh: Mesh, value: Any) -> NamedSharding:
+    """The place of a weight, or of its moments: dealt out by its last axis that "model" divides evenly, the units.
+
+    Small values, and those with no such axis, are whole on every device.
+    """
+    parts = mesh.shape["model"]
+    for axis in reversed(range(value.ndim)):
+        if parts > 1 and value.size >= 256 and value.shape[axis] % parts == 0:
+            return place_on(mesh, *[None] * axis, "model")
+    return place_on(mesh)
+
+
+def shardings(mesh: Mesh, values: Any) -> Any:
+    """The place of each value of a tree."""
+    return jax.tree.map(partial(sharding_of, mesh), values)
+
+
+def own_rows(mesh: Mesh, batch: int) -> range:
+    """The rows of a batch that this process reads, the batch filled up to a multiple of "data"."""
+    parts = mesh.shape["data"]
+    size = -(-batch // parts) * parts
+    read: Any = place_on(mesh, "data").addressable_devices_indices_map((size,))
+    rows = [part[0] for part in read.values()]
+    return range(
+        min(row.start or 0 for row in rows),
+        max(size if row.stop is None else row.stop for row in rows),
+    )
+
+
+def dealt_out(
+    mesh: Mesh, batches: Iterator[dict[str, Any]], timed: tuple[str, ...]
+) -> Iterator[dict[str, Any]]:
+    """Batches on a mesh, from the rows that each process has read; the fields in `timed` are [T, B, ...]."""
+    array_of: Any = jax.make_array_from_process_local_data
+    for part in batches:
+        rows = {name: (None, "data") if name in timed else ("data",) for name in part}
+        yield {
+            name: array_of(place_on(mesh, *rows[name]), a) for name, a in part.items()
+        }
+
+
+def on_mesh(
+    function: Any, places: Any, donate: tuple[int, ...] = ()
+) -> Callable[..., Any]:
+    """`function` compiled for several devices, its results at `places`."""
+    call = jax.jit(function, out_shardings=places, donate_argnums=donate)
+    finished: Any = jax.block_until_ready
+    if jax.default_backend() != "cpu":
+        return call
+    # devices of a CPU share its threads: of two calls under way, each could wait for the other
+    return lambda *given: finished(call(*given))
 
 
 if __name__ == "__main__":

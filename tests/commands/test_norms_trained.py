@@ -1,4 +1,4 @@
-"""Norms through the command line: a training, its resumption, evaluation, and lengths that do not fit."""
+"""Norms and limits of weights through the command line: training, resumption, evaluation, lengths that do not fit."""
 
 import json
 
@@ -54,7 +54,9 @@ def test_resuming_goes_on_with_the_same_statistics(folders):
 
 def test_eval_takes_the_running_statistics(folders, run_in):
     (folder, _), _, _, _ = folders
-    result = run_in(folder, "eval", "blobs.snn", "--weights", "runs/blobs/weights.safetensors", "--split", "test", "--json")
+    result = run_in(
+        folder, "eval", "blobs.snn", "--weights", "runs/blobs/weights.safetensors", "--split", "test", "--json"
+    )
     known = json.loads((folder / "runs" / "blobs" / "result.json").read_text())
 
     assert result.returncode == 0, result.stderr
@@ -80,3 +82,15 @@ def test_a_shorter_simulation_uses_the_first_steps(folders, run_in):
 
     assert result.returncode == 0, result.stderr
     assert np.load(folder / "short" / "signals.npz")["out.v"].shape[0] == 6
+
+
+def test_weights_stay_within_their_limits(tmp_path, run_in, write_model):
+    limited = "  pixels -> dense(w ~ normal(0.1, 0.5) in (0, inf)) -> h\n  h -> dense(init = kaiming_uniform(2) in (-0.3, 0.2)) -> out\n"
+    write_model(tmp_path, replaced=("  pixels -> dense() -> h\n  h -> dense() -> out\n", limited))
+
+    weights = trained(tmp_path, run_in, "--epochs", "2")
+
+    assert weights["pixels_h.dense.w"].min() == 0
+    assert weights["pixels_h.dense.w"].max() > 0.5
+    assert weights["h_out.dense.w"].min() == np.float32(-0.3)
+    assert weights["h_out.dense.w"].max() == np.float32(0.2)
