@@ -268,7 +268,6 @@ def not_yet() -> str:
         ["data sources and steps", ", ".join(map(code, data_sets.NOT_YET))],
         ["learning rules", ", ".join(map(code, recipe_settings.RULES_TO_COME))],
         ["optimisers", ", ".join(map(code, optimizers.NOT_YET))],
-        ["precisions", ", ".join(map(code, recipe_settings.PRECISIONS_TO_COME))],
     ]
     return table(["kind", "refused by E0901"], rows)
 

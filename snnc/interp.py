@@ -250,7 +250,7 @@ def _delay_step(
 
 
 def _taps(node: model.OpNode, op: WithTimes, dt: float, given: Mapping[str, Any], train: bool) -> Array:
-    """The weights of past steps; `given` has trained delays in ms, fixed ones in steps, and the width of a kernel if it changes."""
+    """The weights of past steps; `given` has trained delays in ms, fixed ones in steps, and a width of a kernel that changes."""
     delay = np.asarray(given[f"{node.name}.delay"], float) / (dt if op.times.trainable else 1.0)
     start = None if op.times.sigma is None else op.times.sigma.start
     return np.asarray(op.times.tap_values(delay, given.get(f"{node.name}.sigma", start), train))

@@ -378,7 +378,7 @@ class Recipe:
     select: Select | None
     freeze: tuple[str, ...]
     start: str | None  # name of the recipe whose weights begin this one
-    precision: str  # f32 | f16_residual
+    precision: str  # f32 | f16_residual | bf16 | f16
     sparse_input: str  # auto | on | off: whether updates read spikes as event lists
     steps: int | None
     doc: str

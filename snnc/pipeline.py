@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from snnc import model
@@ -18,6 +18,7 @@ from snnc.semantics.modules import Module, load_module
 from snnc.semantics.networks import resolve_network
 from snnc.semantics.norms import settle_norms
 from snnc.semantics.overrides import apply_overrides
+from snnc.semantics.precision import with_precision
 from snnc.semantics.recipes import resolve_recipe
 from snnc.source import Span
 from snnc.syntax import nodes
@@ -97,6 +98,18 @@ def compile_entry(
     return Compiled(Path(module.source.path).stem, text, network, recipe, plan, findings.warnings)
 
 
+def in_float32(compiled: Compiled, kernel: Kernel = "scan") -> Compiled:
+    """Return the same network and recipe compiled without anything rounded to 16 bits."""
+    from snnc.emit.emit import emit
+
+    assert compiled.recipe is not None
+    recipe = replace(compiled.recipe, precision="f32")
+    network = with_precision(compiled.network, "f32")
+    plan = lower_network(network, _read_by(recipe))
+    text = emit(plan, recipe, Path(recipe.span.source.path).name, kernel)
+    return replace(compiled, text=text, network=network, recipe=recipe, plan=plan)
+
+
 def resolve_entry(
     program: Program, entry: Entry, overrides: Overrides, findings: Findings, data_dir: Path | None = None
 ) -> tuple[model.Network, model.Recipe | None, Module]:
@@ -122,7 +135,8 @@ def resolve_entry(
     recipe = resolve_recipe(train, module, network, findings, _field_loader(program, data_dir))
     network = settle_norms(network, recipe, findings)
     findings.stop_on_errors()
-    return network, recipe, module
+    assert recipe is not None
+    return with_precision(network, recipe.precision), recipe, module
 
 
 def _read_by(recipe: model.Recipe | None) -> tuple[model.Signal, ...]:

@@ -17,6 +17,7 @@ RANKS = (
     ("units", "expr", "functions"),
     (
         "ops.operation",
+        "ops.precision",
         "ops.delay_times",
         "ops.delays",
         "ops.options",

@@ -53,7 +53,11 @@ def launch(
     if ray:
         from snnc.harness.ray_workers import train_on_ray
 
-        raise typer.Exit(train_on_ray(processes, arguments, {LAUNCHED: f"{said} --ray"}))
+        try:
+            raise typer.Exit(train_on_ray(processes, arguments, {LAUNCHED: f"{said} --ray"}))
+        except ImportError as error:
+            missing = f"Ray Train is not installed here ({error}): pip install 'snnc[ray]'"
+            raise typer.BadParameter(missing, param_hint="--ray") from error
     raise typer.Exit(_run(processes, arguments, {LAUNCHED: said}, wait))
 
 

@@ -90,23 +90,12 @@ def train(
         model = open_model(file, name, overrides, allow_extern, data_dir, style, kernel)
 
         from snnc.harness.devices import Layout, make_cpu_devices
-        from snnc.harness.processes import cluster_of, is_first, join
+        from snnc.harness.joining import together
+        from snnc.harness.processes import cluster_of, is_first
         from snnc.harness.runtime import prepare_runtime
 
         layout = Layout(devices, split_layers)
         prepared = prepare_runtime()
-        cluster = None if alone else cluster_of(os.environ)
-        make_cpu_devices(layout, cluster is None)
-        if cluster is not None:
-            join(cluster, heartbeat)
-        if is_first():
-            say_dim(", ".join(prepared))
-
-        from snnc.commands.progress import progress
-        from snnc.harness.records import TrainOptions
-        from snnc.harness.stopping import StoppedError, ends_by_error
-        from snnc.harness.train import train as run_training
-
         command = _command(
             file,
             name,
@@ -122,6 +111,13 @@ def train(
             no_plots,
             allow_extern,
         )
+        cluster = None if alone else cluster_of(os.environ)
+        make_cpu_devices(layout, cluster is None)
+        from snnc.commands.progress import progress
+        from snnc.harness.records import TrainOptions
+        from snnc.harness.stopping import StoppedError, ends_by_error
+        from snnc.harness.train import train as run_training
+
         options = TrainOptions(
             source=file,
             folder=out or Path("runs") / model.run_name,
@@ -140,7 +136,9 @@ def train(
             layout=layout,
         )
         try:
-            with ends_by_error(), progress() as report:
+            with ends_by_error(), together(cluster, heartbeat, command), progress() as report:
+                if is_first():
+                    say_dim(", ".join(prepared))
                 result = run_training(model.compiled, options, report)
         except (KeyboardInterrupt, StoppedError) as stop:
             if is_first():

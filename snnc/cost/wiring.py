@@ -9,8 +9,8 @@ from snnc import model
 from snnc.expr import Expr, Var, substitute, variables
 from snnc.lower.gradients import adjoint_of
 from snnc.lower.schedule import Active, read_signals, sources_of
-from snnc.ops.encoders import ENCODERS
 from snnc.ops.delays import DelayedDense, WithTimes
+from snnc.ops.encoders import ENCODERS
 from snnc.ops.memory import Dropout
 from snnc.plan import Adjoint, Group, Kept, StepPlan
 

@@ -152,7 +152,7 @@ class Blocks:
         comment = f"{' '.join(use.span.text.split())}  ({place(use.span)})"
         lines = f"{outs} = {function}_{view.name}({', '.join(args)})"
         if function == "run" and view.trains:
-            lines += f'\n    buffers = put_back(buffers, {prefix}buffers, "{prefix}")'
+            lines += f'\n    buffers = into(buffers, {prefix}buffers, "{prefix}")'
         return LineView(comment, lines)
 
 

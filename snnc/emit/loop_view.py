@@ -287,7 +287,7 @@ class _Transposed:
                 x = f"{signal_text(late[0], self.loop.plan.network, {})}, {identifier(late[1])}_ring_start"
             for weight, text in node.op.gradients(f'deltas["{identifier(node.name)}"]', x):
                 if late is not None:
-                    text = text.replace("product_gradient(", "delayed_product_gradient(")
+                    text = text.replace("product_gradient", "delayed_product_gradient", 1)
                 field_ = texts[weight].removeprefix("params.")
                 for name, where in texts.items():
                     text = text.replace(f"{{{name}}}", where)

@@ -145,6 +145,13 @@ class TrainingRun:
         self._clock = _EpochClock(seconds_before=about.epoch_seconds, samples_before=done)
         return f"goes on after {about.place(self.updates)}"
 
+    def first_update(self) -> tuple[Any, Fields]:
+        """Return the state in which `fit` begins an epoch, and its first batch."""
+        assert self._start is not None
+        identity = self.identity
+        batches = self.module.epoch_batches(self.parts["train"], 1, identity.batch, identity.seed, mesh=self.mesh)
+        return self._start.state, next(batches)
+
     def fit(self, stop: StopRequest) -> None:
         """Run all epochs that are left, or until `stop` is asked for.
 

@@ -19,8 +19,9 @@ import numpy as np
 from snnc.diagnostics import Code, CompileError, fail
 from snnc.harness.files import whole_file
 
-COUNT, NUMBER = "SNNC_PROCESSES", "SNNC_PROCESS"  # variables of the environment; the third is JAX's own:
-ADDRESS = "JAX_COORDINATOR_ADDRESS"
+# Variables of the environment; the address of process 0 is JAX's own.
+COUNT, NUMBER, STARTER, ADDRESS = "SNNC_PROCESSES", "SNNC_PROCESS", "SNNC_STARTER", "JAX_COORDINATOR_ADDRESS"
+RAY = "Ray Train"
 _PATIENCE = 3.0  # seconds that a process which gives up waits for the others to do so too
 _LOST = ("gloo", "nccl", "connection closed", "connection reset", "socket closed", "unavailable", "heartbeat")
 
@@ -45,7 +46,8 @@ def cluster_of(environment: Mapping[str, str]) -> Cluster | None:
     >>> cluster_of({"HOME": "/root"})
     """
     if COUNT in environment:
-        found = Cluster("snnc launch", int(environment[COUNT]), int(environment[NUMBER]), environment.get(ADDRESS))
+        name = environment.get(STARTER, "snnc launch")
+        found = Cluster(name, int(environment[COUNT]), int(environment[NUMBER]), environment.get(ADDRESS))
     elif "SLURM_STEP_NODELIST" in environment and "SLURM_PROCID" in environment:
         tasks = environment.get("SLURM_STEP_NUM_TASKS") or environment.get("SLURM_NTASKS", "1")
         found = Cluster("SLURM", int(tasks), int(environment["SLURM_PROCID"]))
@@ -63,17 +65,20 @@ def cluster_of(environment: Mapping[str, str]) -> Cluster | None:
 def join(cluster: Cluster, timeout: int) -> None:
     """Meet the other processes; call it before JAX computes anything. A silent one counts as dead after `timeout` s.
 
-    Those that are not there yet are waited for three times as long.
+    Those that are not there yet are waited for three times as long. The workers of Ray have met before, or never will.
 
     Raises:
         CompileError: E0704 if not all of them came.
     """
     import jax
 
+    if cluster.name == RAY or joined():
+        check_joined(cluster.count, process_count(), cluster.name)
+        return
     _keep_stdout_clean()
     jax.config.update("jax_enable_preemption_service", False)  # type: ignore[no-untyped-call]  # its handler of SIGTERM would take the place of ours
     known: dict[str, Any] = {"coordinator_address": cluster.address} if cluster.address else {}
-    if cluster.name == "snnc launch":
+    if cluster.count is not None and cluster.address:
         known |= {
             "num_processes": cluster.count,
             "process_id": cluster.number,

@@ -43,6 +43,11 @@ class RunFolder:
         return self.path / "config.json"
 
     @property
+    def rounding(self) -> Path:
+        """What a precision of 16 bits cost in accuracy; only of a recipe that asks for one."""
+        return self.path / "rounding.json"
+
+    @property
     def result(self) -> Path:
         return self.path / "result.json"
 

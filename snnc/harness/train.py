@@ -33,10 +33,12 @@ from snnc.harness.loop import TrainingRun
 from snnc.harness.processes import check_agreement, is_first
 from snnc.harness.records import EpochRecord, Reporter, RunPlan, TrainOptions, TrainResult
 from snnc.harness.room import check_room_to_train
+from snnc.harness.rounding import rounding_loss
 from snnc.harness.run_folder import RunFolder
 from snnc.harness.stopping import deferred_stop
 from snnc.lower.kernels import chosen_kernel
 from snnc.ops.delays import WithTimes
+from snnc.ops.precision import LOW
 from snnc.pipeline import Compiled
 from snnc.source import Span
 
@@ -107,6 +109,8 @@ def _train(compiled: Compiled, ready: _Ready, options: TrainOptions, report: Rep
         told = [run.begin(ready.weights) if about is None else run.go_on(about)]
         plan = run.plan()
         _write_config(folder, plan, options, identity, module.MODEL_HASH)
+        if about is None:
+            told.append(_measure_rounding(compiled, module, run, folder))
         report.start(plan)
         told += run.told
         if about is not None:
@@ -139,6 +143,17 @@ def _train(compiled: Compiled, ready: _Ready, options: TrainOptions, report: Rep
         _draw(folder, run.history, test or val)
     folder.write_json(folder.result, result.as_json())
     return result
+
+
+def _measure_rounding(compiled: Compiled, module: TrainableModule, run: TrainingRun, folder: RunFolder) -> str:
+    """Keep what a precision of 16 bits costs in accuracy in the folder; return words about it, "" in float32."""
+    if folder.writes:
+        folder.rounding.unlink(missing_ok=True)
+    if require_recipe(compiled, run.options.source).precision not in LOW:
+        return ""
+    found = rounding_loss(compiled, module, *run.first_update(), run.options.kernel)
+    folder.write_json(folder.rounding, asdict(found))
+    return found.words()
 
 
 def _saved(folder: RunFolder) -> About | None:

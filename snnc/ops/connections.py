@@ -8,6 +8,7 @@ from typing import Any
 
 from snnc.ops.dense import Dense
 from snnc.ops.operation import Buffer, Init, Operation, Shape, Weight
+from snnc.ops.precision import product_text
 from snnc.units import ONE, Dimension
 
 
@@ -36,7 +37,7 @@ class Sparse(Dense):
         return (Buffer("mask", shape, 1.0, ONE, text=text),)
 
     def text(self, x: tuple[str, ...], weights: Mapping[str, str]) -> str:
-        product = f"dense({x[0]}, {weights['w']} * {weights['mask']})"
+        product = product_text("dense", self.precision, x[0], f"{weights['w']} * {weights['mask']}")
         return f"{product} + {weights['b']}" if self.bias else product
 
     def value(self, x: tuple[Any, ...], weights: Mapping[str, Any]) -> Any:
@@ -46,10 +47,10 @@ class Sparse(Dense):
     def transposed(
         self, d: str, x: tuple[str, ...], weights: Mapping[str, str], shapes: tuple[Shape, ...]
     ) -> tuple[str, ...]:
-        return (f"dense({d}, ({weights['w']} * {weights['mask']}).T)",)
+        return (product_text("cotangent", self.precision, d, f"({weights['w']} * {weights['mask']}).T"),)
 
     def gradients(self, d: str, x: str) -> tuple[tuple[str, str], ...]:
-        product = ("w", f"product_gradient({x}, {d}) * {{mask}}")
+        product = ("w", product_text("product_gradient", self.precision, x, d) + " * {mask}")
         return (product, ("b", f"summed_to({d}, {{b}})")) if self.bias else (product,)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snnc.ops.operation import Init, Operation, Shape, Weight
+from snnc.ops.precision import product_text
 from snnc.units import ONE, Dimension
 
 NO_BIAS = Init("zeros")
@@ -14,7 +15,7 @@ NO_BIAS = Init("zeros")
 
 @dataclass(frozen=True, slots=True)
 class Dense(Operation):
-    """W has shape (fan_in, size); `bias` adds b of shape (size,)."""
+    """W has shape (fan_in, size); `bias` adds b of shape (size,). `precision` is that of the factors in emitted products."""
 
     fan_in: int
     size: int
@@ -24,6 +25,7 @@ class Dense(Operation):
     dimension: Dimension = ONE  # of W: the port's over the source's
     bias_dimension: Dimension = ONE
     kind: str = "dense"
+    precision: str = "f32"
 
     def weights(self) -> tuple[Weight, ...]:
         w = Weight("w", (self.fan_in, self.size), self.init, self.dimension)
@@ -32,7 +34,7 @@ class Dense(Operation):
         return (w, Weight("b", (self.size,), self.bias_init, self.bias_dimension))
 
     def text(self, x: tuple[str, ...], weights: Mapping[str, str]) -> str:
-        product = f"dense({x[0]}, {weights['w']})"
+        product = product_text("dense", self.precision, x[0], weights["w"])
         return f"{product} + {weights['b']}" if self.bias else product
 
     def value(self, x: tuple[Any, ...], weights: Mapping[str, Any]) -> Any:
@@ -42,10 +44,10 @@ class Dense(Operation):
     def transposed(
         self, d: str, x: tuple[str, ...], weights: Mapping[str, str], shapes: tuple[Shape, ...]
     ) -> tuple[str, ...]:
-        return (f"dense({d}, {weights['w']}.T)",)
+        return (product_text("cotangent", self.precision, d, f"{weights['w']}.T"),)
 
     def gradients(self, d: str, x: str) -> tuple[tuple[str, str], ...]:
-        product = ("w", f"product_gradient({x}, {d})")
+        product = ("w", product_text("product_gradient", self.precision, x, d))
         return (product, ("b", f"summed_to({d}, {{b}})")) if self.bias else (product,)
 
 

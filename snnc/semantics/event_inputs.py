@@ -6,6 +6,7 @@ from snnc import model
 from snnc.diagnostics import Code, Findings, did_you_mean
 from snnc.expr import variables
 from snnc.ops.dense import Dense
+from snnc.ops.precision import LOW
 from snnc.syntax import nodes
 
 SPARSE_INPUT = ("auto", "on", "off")
@@ -16,12 +17,16 @@ def event_inputs(network: model.Network, recipe: model.Recipe | None) -> tuple[m
     if recipe is None or recipe.sparse_input == "off":
         return ()
     terms = (recipe.loss, *recipe.penalties, *recipe.metrics)
-    told = obstacles(network, recipe.data, terms, recipe.checkpoint)
+    told = obstacles(network, recipe.data, terms, recipe.checkpoint, recipe.precision)
     return tuple(node for node in network.inputs if node.name not in told)
 
 
 def obstacles(
-    network: model.Network, data: model.DataSet, terms: tuple[model.Term, ...], checkpoint: int | None
+    network: model.Network,
+    data: model.DataSet,
+    terms: tuple[model.Term, ...],
+    checkpoint: int | None,
+    precision: str,
 ) -> dict[str, str]:
     """Return for each input that must stay an array why, as the end of a sentence about it."""
     values = (*(output.value for output in network.outputs), *(term.value for term in terms))
@@ -31,6 +36,8 @@ def obstacles(
         reason = _obstacle(node, network, data, f"input:{node.name}" in read)
         if checkpoint is not None:
             reason = "is cut into parts by `bptt(checkpoint = …)`"
+        if precision in LOW:
+            reason = f"is multiplied in `{precision}`, and lists are added up in float32"
         if reason:
             found[node.name] = reason
     return found
@@ -42,6 +49,7 @@ def read_sparse_input(
     data: model.DataSet,
     terms: tuple[model.Term, ...],
     checkpoint: int | None,
+    precision: str,
     findings: Findings,
 ) -> str:
     """Return `auto`, `on` or `off`; with `on` some input must be able to come as event lists."""
@@ -54,7 +62,7 @@ def read_sparse_input(
             Code.BAD_SETTING, value.span, "`sparse_input` is `auto`, `on` or `off`", help=did_you_mean(word, SPARSE_INPUT)
         )  # fmt: skip
         return SPARSE_INPUT[0]
-    told = obstacles(network, data, terms, checkpoint)
+    told = obstacles(network, data, terms, checkpoint, precision)
     if word == "on" and len(told) == len(network.inputs):
         why = "; ".join(f"`{name}` {reason}" for name, reason in told.items())
         findings.add(

@@ -1,4 +1,4 @@
-"""Resolves the settings of a recipe beside its objective: learning rule, selection, frozen parameters, start, precision."""
+"""Resolves the settings of a recipe beside its objective: learning rule, selection, frozen parameters, start."""
 
 from __future__ import annotations
 
@@ -29,8 +29,6 @@ RULES_TO_COME = (
     "reptile",
     "none",
 )
-PRECISIONS = ("f32", "f16_residual")
-PRECISIONS_TO_COME = ("bf16", "f16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,20 +197,3 @@ def read_start(item: nodes.Train, settings: dict[str, nodes.Expr], home: Module,
         )  # fmt: skip
         return None
     return value.text
-
-
-def read_precision(settings: dict[str, nodes.Expr], findings: Findings) -> str:
-    """Return the precision: all in float32, or margins kept for the gradient in 16 bits."""
-    value = settings.get("precision")
-    if value is None:
-        return PRECISIONS[0]
-    word = value.text if isinstance(value, nodes.Name) else "?"
-    if word in PRECISIONS:
-        return word
-    later = word in PRECISIONS_TO_COME
-    findings.add(
-        Code.NOT_YET if later else Code.UNKNOWN_NAME, value.span,
-        f"{'not supported yet: the' if later else 'unknown'} precision `{word}`",
-        help=did_you_mean(word, PRECISIONS) or "`f32` and `f16_residual` are built so far",
-    )  # fmt: skip
-    return PRECISIONS[0]

@@ -14,11 +14,11 @@ from snnc.semantics.fields import match_fields, needs_encoder
 from snnc.semantics.modules import Module, name_span
 from snnc.semantics.operations.binding import whole
 from snnc.semantics.optimizers import default_optimizer, resolve_optimizer
+from snnc.semantics.precision import read_precision
 from snnc.semantics.recipe_settings import (
     check_groups,
     read_freeze,
     read_learn,
-    read_precision,
     read_select,
     read_start,
 )
@@ -94,7 +94,7 @@ def resolve_recipe(
     if findings.errors or loss is None:
         return None
     terms = (loss, *penalties, *metrics)
-    sparse_input = read_sparse_input(settings, network, pipeline.data, terms, learning.checkpoint, findings)
+    sparse_input = read_sparse_input(settings, network, pipeline.data, terms, learning.checkpoint, precision, findings)
     return model.Recipe(
         name=item.name,
         network=network.name,

@@ -60,7 +60,8 @@ def check_cycles(e: Elaboration, network: model.Network) -> None:
                 e.findings.add(
                     Code.CYCLE, e.places[name if name in e.ops else following],
                     "these nodes wait for each other within one step, so that none can be the first",
-                    help=f"put `-> delay(1 step) ->` into one of the edges of the circle{_at_least(cycle, network)}\n{drawn}",
+                    help="put `-> delay(1 step) ->` into one of the edges of the circle"
+                    f"{_at_least(cycle, network)}\n{drawn}",
                 )  # fmt: skip
                 return
             else:

@@ -85,7 +85,9 @@ def test_a_shorter_simulation_uses_the_first_steps(folders, run_in):
 
 
 def test_weights_stay_within_their_limits(tmp_path, run_in, write_model):
-    limited = "  pixels -> dense(w ~ normal(0.1, 0.5) in (0, inf)) -> h\n  h -> dense(init = kaiming_uniform(2) in (-0.3, 0.2)) -> out\n"
+    drawn = "dense(w ~ normal(0.1, 0.5) in (0, inf))"
+    clipped = "dense(init = kaiming_uniform(2) in (-0.3, 0.2))"
+    limited = f"  pixels -> {drawn} -> h\n  h -> {clipped} -> out\n"
     write_model(tmp_path, replaced=("  pixels -> dense() -> h\n  h -> dense() -> out\n", limited))
 
     weights = trained(tmp_path, run_in, "--epochs", "2")
@@ -94,3 +96,17 @@ def test_weights_stay_within_their_limits(tmp_path, run_in, write_model):
     assert weights["pixels_h.dense.w"].max() > 0.5
     assert weights["h_out.dense.w"].min() == np.float32(-0.3)
     assert weights["h_out.dense.w"].max() == np.float32(0.2)
+
+
+def test_data_of_another_length_than_a_norm_are_refused_at_its_line(tmp_path, run_in, write_model):
+    write_model(tmp_path, replaced=("dense() -> out", "dense() -> norm(tebn, steps = 10) -> out"))
+    text = (tmp_path / "blobs.snn").read_text()
+    (tmp_path / "blobs.snn").write_text(text.replace(" -> hold(duration = 10 ms)", ""))
+    moving = {"pixels": np.zeros((240, 12, 8), np.float32), "label": np.arange(240) % 3}
+    np.savez(tmp_path / "blobs.npz", **moving)
+
+    result = run_in(tmp_path, "train", "blobs.snn", "--no-plots")
+
+    assert result.returncode == 1
+    assert "error[E0401]: this norm holds values for 10 steps, and a sample has 12" in result.stderr
+    assert "write `steps = 12` here" in result.stderr

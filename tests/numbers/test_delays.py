@@ -23,14 +23,16 @@ EDGES = {
     "gaussian, one for all": "x -> delay(time = 2.3 ms trainable, max = 5 ms) -> dense() -> h",
     "gaussian, per synapse": "x -> dense(delay ~ uniform(0 ms, 4 ms) per synapse trainable) -> h",
     "linear, per neuron": "x -> dense() -> delay(time ~ uniform(0 ms, 4 ms) per neuron trainable, kernel = linear) -> h",
-    "linear, per synapse": "x -> dense(delay ~ uniform(1 ms, 4 ms) in (1 ms, 6 ms) per synapse trainable via clip, kernel = linear) -> h",
+    "linear, per synapse": "x -> dense(delay ~ uniform(1 ms, 4 ms) in (1 ms, 6 ms) per synapse trainable via clip, "
+    "kernel = linear) -> h",
 }
 CIRCLES = {
     "fixed, per neuron": "h -> delay(time ~ uniform(1 ms, 4 ms) per neuron) -> dense() -> h",
     "gaussian, per neuron": "h.v -> dense() -> delay(time ~ uniform(1 ms, 3 ms) in (1 ms, 4 ms) per neuron trainable) -> h",
     "fixed, per synapse": "h -> dense(delay ~ uniform(1 ms, 4 ms) per synapse, bias = true) -> h",
     "gaussian, per synapse": "h -> dense(delay ~ uniform(2 ms, 3 ms) in (2 ms, 4 ms) per synapse trainable) -> h",
-    "linear, per synapse": "h.v -> dense(delay ~ uniform(1 ms, 3 ms) in (1 ms, 4 ms) per synapse trainable, kernel = linear) -> h",
+    "linear, per synapse": "h.v -> dense(delay ~ uniform(1 ms, 3 ms) in (1 ms, 4 ms) per synapse trainable, "
+    "kernel = linear) -> h",
     "from an early step on": "h.v -> delay(1 ms) -> dense(delay ~ uniform(0 ms, 3 ms) per synapse trainable) -> h",
 }
 
@@ -108,7 +110,8 @@ def test_before_the_first_step_a_delayed_potential_has_its_initial_value():
       layer late = Rests[2]()
       x -> dense() -> a.I
       a.v -> delay(time ~ uniform(2 ms, 3 ms) per neuron) -> early.I
-      a.v -> delay(time ~ uniform(2 ms, 3 ms) per neuron) -> dense(delay ~ uniform(3 ms, 5 ms) per synapse, init = constant(1)) -> late.I
+      a.v -> delay(time ~ uniform(2 ms, 3 ms) per neuron)
+        -> dense(delay ~ uniform(3 ms, 5 ms) per synapse, init = constant(1)) -> late.I
     }""")
     x = np.ones((3, 1, 1))
 
@@ -197,7 +200,13 @@ def test_truncation_cuts_gradients_and_leaves_values():
       output y = last_over_time(h.v)
     }}
     data d = digits() -> hold(duration = 12 ms)
-    train t of Net on d {{ epochs = 1; batch = 2; seed = 0; loss = cross_entropy(y, label); optimizer = sgd(lr = 1); learn = {learn} }}
+    train t of Net on d {{
+      epochs = 1
+      batch = 2
+      loss = cross_entropy(y, label)
+      optimizer = sgd(lr = 1)
+      learn = {learn}
+    }}
     """
     edges = (
         "a.v -> delay(time ~ uniform(2 ms, 4 ms) per neuron) -> dense() -> h",

@@ -49,6 +49,13 @@ def test_a_function_calls_only_its_own_file_and_jax(file):
         assert ast.get_docstring(node), name
 
 
+def test_names_of_pasted_functions_are_used_once():
+    """All functions of the runtime may meet in one emitted file."""
+    names = [name for path in sorted(FOLDER.glob("*.py")) for name in functions(path.stem)]
+
+    assert len(names) == len(set(names))
+
+
 def test_no_name_hides_another_family():
     names = [*INITIALISERS, *ENCODERS, *TRANSFORMS]
 

@@ -8,6 +8,6 @@ def pick(record: Any, whole: Any, prefix: str) -> Any:
     return record(*(getattr(whole, prefix + name) for name in record._fields))
 
 
-def put_back(whole: Any, part: Any, prefix: str) -> Any:
+def into(whole: Any, part: Any, prefix: str) -> Any:
     """A record with the values of `part` under names that begin with `prefix`."""
     return whole._replace(**{prefix + k: v for k, v in part._asdict().items()})

@@ -114,7 +114,7 @@ def conv_transposed(
             for k in range(w.shape[axis]):
                 tap = lax.index_in_dim(columns, k, 1 + axis, keepdims=False)
                 start = k * apart - low
-                total = total + put_back(tap, 3 + 2 * axis, start, step, places[axis])
+                total = total + at_places(tap, 3 + 2 * axis, start, step, places[axis])
             columns = total
         return columns.reshape(-1, len(d), *places).swapaxes(0, 1)
 
@@ -191,7 +191,7 @@ def every(x: Array, axis: int, start: int, step: int, count: int) -> Array:
     return lax.slice_in_dim(x, start, start + (count - 1) * step + 1, step, axis)
 
 
-def put_back(d: Array, axis: int, start: int, step: int, size: int) -> Array:
+def at_places(d: Array, axis: int, start: int, step: int, size: int) -> Array:
     """`d` at the places that `every` takes, 0 elsewhere; places outside are left out."""
     end = size - start - (d.shape[axis] - 1) * step - 1
     zero = jnp.zeros((), d.dtype)
@@ -247,7 +247,7 @@ def sum_pool_transposed(
             (stride or size)[k],
             pad[k][0] if pad else 0,
         )
-        parts = [put_back(d, axis, i - low, step, places[k]) for i in range(size[k])]
+        parts = [at_places(d, axis, i - low, step, places[k]) for i in range(size[k])]
         d = sum(parts[1:], parts[0])
     return d
 
@@ -301,7 +301,9 @@ def max_pool_transposed(
         part = jnp.where(here, d, jnp.zeros((), d.dtype))
         for k in range(rank):
             axis, low = x.ndim - rank + k, pad[k][0] if pad else 0
-            part = put_back(part, axis, at[k] - low, (stride or size)[k], x.shape[axis])
+            part = at_places(
+                part, axis, at[k] - low, (stride or size)[k], x.shape[axis]
+            )
         total = total + part
     return total
 

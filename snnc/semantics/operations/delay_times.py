@@ -149,10 +149,9 @@ def _check_ends(
     ends = (low, high) if interval is None else (low, min(interval[1], high))
     least, most = (start[0], start[1]) if draw == "uniform" else (start[0], start[0])
     if least < ends[0] or most > ends[1] or (not draw and trainable and not ends[0] < most < ends[1]):
+        range_ = f"between {least:g} and {most:g} ms" if least < most else f"at {most:g} ms"
         _refuse(
-            build, arg, Code.OUT_OF_INTERVAL,
-            f"delays begin {'between' if least < most else 'at'} {f'{least:g} and ' if least < most else ''}{most:g} ms, and must "
-            f"lie in ({ends[0]:g}, {ends[1]:g}) ms",
+            build, arg, Code.OUT_OF_INTERVAL, f"delays begin {range_}, and must lie in ({ends[0]:g}, {ends[1]:g}) ms",
             f"raise `max` to {most:g} ms or more" if most > ends[1] else "change the interval, or the start",
         )  # fmt: skip
 
