@@ -157,11 +157,17 @@ def initialisers() -> str:
 
 _OPERATION_WORDS = {
     "dense": "matrix product over the last axis; without `size` the size follows from the target",
+    "sparse": "matrix product of which only some weights exist",
+    "one_to_one": "each unit feeds the unit of its own number",
+    "inhibit": "each unit receives a fixed multiple of the sum of all others",
+    "attention": "scale (q kᵀ) v over tokens, in heads, without softmax",
+    "embedding": "the row of a table that a whole number names",
     "conv": "product of each window with a kernel, over [channels, *places]; see below",
     "depthwise": "the same for each channel by itself, `multiplier` results of each",
     "avg_pool": "mean of each window, its padded places counted as 0",
     "sum_pool": "sum of each window",
     "max_pool": "largest number of each window; of equal ones the first has the gradient",
+    "reshape": "the same numbers on other axes: `reshape([1, 28, 28])`",
     "upsample": "each place repeated `factor` times along each axis",
     "bias": "adds one trainable number for each unit of the last axis",
     "scale": "multiplies by a fixed quantity, which may carry a unit",
@@ -178,7 +184,7 @@ _OPERATION_WORDS = {
 
 
 def operations_table() -> str:
-    refused = {"dense": ("delay", "sigma", "learn"), "delay": ("max",)}
+    refused = {"dense": ("learn",)}
     rows = []
     for spec in OPERATIONS.values():
         arguments = [a for a in spec.argument_names if a not in refused.get(spec.name, ())]

@@ -183,7 +183,7 @@ class Program:
         case, source = self.case, node.sources[0]
         signal, before = model.Signal(node.name), self.place[source]
         reads = [] if before is None else [before]
-        if node.op.kind == "flatten" or (node.op.kind == "delay" and not is_ring(node)):
+        if node.op.kind in ("flatten", "reshape") or (node.op.kind == "delay" and not is_ring(node)):
             self.place[signal] = before
             return
         reads += [held[node.name] for held in (self.masks, self.kernels) if node.name in held]
@@ -253,7 +253,7 @@ class Program:
             return
         case, source = self.case, node.sources[0]
         learns = case.learns(source.node)
-        if learns and node.op.kind == "flatten":
+        if learns and node.op.kind in ("flatten", "reshape"):
             self.cotangents.setdefault(source, []).append(d)
         elif learns:
             name = f"d {_name(source)} by {node.name}"

@@ -28,6 +28,8 @@ from snnc.emit.statement_text import FieldView, LineView, doc_lines, place
 from snnc.emit.tensor_text import uses
 from snnc.lower.gradients import adjoint_of
 from snnc.lower.kernels import Kernels, kernels_of
+from snnc.ops.dense import Dense
+from snnc.ops.precision import LOW
 from snnc.plan import Adjoint, Fire, StepPlan
 
 
@@ -150,7 +152,7 @@ def model_view(
         source=source,
         model_hash=structure_hash(plan, params),
         doc=doc_lines(network.doc),
-        schedule=(*_parts(checkpoint), *_schedule(plan, adjoints, kernels, blocks.shared(plan)), *_lists(plan, events)),
+        schedule=(*_parts(checkpoint), *_schedule(plan, adjoints, kernels, blocks.shared(plan)), *_lists(plan, events), *_rounded(plan)),
         dt=number_text(network.dt),
         steps=repr(steps),
         params=tuple(_stored(p) for p in params),
@@ -278,6 +280,16 @@ def _schedule(
 def _lists(plan: StepPlan, events: frozenset[str]) -> tuple[str, ...]:
     names = [node.name for node in plan.network.inputs if node.name in events]
     return (f"as event lists in updates, where they are short: {', '.join(names)}",) if names else ()
+
+
+def _rounded(plan: StepPlan) -> tuple[str, ...]:
+    """Say which products round their factors, and to what."""
+    found = [(n.name, LOW[n.op.precision]) for n in plan.network.operations if isinstance(n.op, Dense) and n.op.precision in LOW]
+    if not found:
+        return ()
+    dtype = found[0][1].removeprefix("jnp.")
+    text = f"factors rounded to {dtype}, sums in float32: {', '.join(name for name, _ in found)}"
+    return tuple(textwrap.wrap(text, 84, subsequent_indent="    "))
 
 
 def _parts(checkpoint: int | None) -> tuple[str, ...]:

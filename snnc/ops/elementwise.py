@@ -99,6 +99,26 @@ class Flatten(Operation):
         return (f"{d}.reshape(*{d}.shape[:-1], {', '.join(map(str, shapes[0]))})",)
 
 
+@dataclass(frozen=True, slots=True)
+class Reshape(Operation):
+    """`reshape([1, 28, 28])`: the same numbers in row-major order on other feature axes."""
+
+    rank: int  # of the source
+    shape: Shape
+    kind: str = "reshape"
+
+    def text(self, x: tuple[str, ...], weights: Mapping[str, str]) -> str:
+        return f"{x[0]}.reshape(*{x[0]}.shape[:-{self.rank}], {', '.join(map(str, self.shape))})"
+
+    def value(self, x: tuple[Any, ...], weights: Mapping[str, Any]) -> Any:
+        return x[0].reshape(*x[0].shape[: x[0].ndim - self.rank], *self.shape)
+
+    def transposed(
+        self, d: str, x: tuple[str, ...], weights: Mapping[str, str], shapes: tuple[Shape, ...]
+    ) -> tuple[str, ...]:
+        return (f"{d}.reshape(*{d}.shape[:-{len(self.shape)}], {', '.join(map(str, shapes[0]))})",)
+
+
 def flatten_shape(shape: Shape) -> Shape:
     """Return the one-axis shape with as many elements.
 

@@ -75,7 +75,7 @@ def _check_item(
             _check_unused(neuron, body, findings)
         case nodes.Network():
             networks[name] = None
-            if stands_alone(item) or any(
+            if stands_alone(item, module) or any(
                 isinstance(i, nodes.Train) and i.network.text == name for i in module.own.values()
             ):
                 networks[name] = _check_network(item, module, findings)

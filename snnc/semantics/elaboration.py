@@ -144,11 +144,30 @@ def find_block(e: Elaboration, name: nodes.Name) -> tuple[nodes.Network, Module]
     return None
 
 
-def stands_alone(item: nodes.Network) -> bool:
-    """Whether a network says all that it needs: every formal has a default, every input a shape."""
+def stands_alone(item: nodes.Network, module: Module) -> bool:
+    """Whether a network says all that it needs: every formal has a default, every input a shape, and its time step stands in it.
+
+    Without a time step it is what another network of the file uses as a block.
+    """
     ports = [part for part in item.body if isinstance(part, nodes.Port)]
     shaped = all(port.type is not None and port.type.shape is not None for port in ports)
-    return shaped and all(formal.default is not None for formal in item.formals)
+    timed = any(isinstance(part, nodes.Setting) and part.path.text == "dt" for part in item.body)
+    whole = shaped and all(formal.default is not None for formal in item.formals)
+    return whole and (timed or item.name not in _blocks_of(module))
+
+
+def _blocks_of(module: Module) -> set[str]:
+    """Return the names that chains of a file call, or repeat."""
+    found: set[str] = set()
+    for item in module.own.values():
+        if not isinstance(item, nodes.Network):
+            continue
+        for part in item.body:
+            for node in part.nodes if isinstance(part, nodes.Chain) else ():
+                if isinstance(node, nodes.Instance):
+                    found.add(node.func.text)
+                    found |= {arg.value.func.text for arg in node.args if isinstance(arg.value, nodes.Call)}
+    return found
 
 
 def is_block(e: Elaboration, name: nodes.Name) -> bool:

@@ -63,7 +63,7 @@ def choose_entry(module: Module, name: str | None) -> Entry:
 
 def _stands_alone(module: Module, name: str) -> bool:
     item = module.own[name]
-    return isinstance(item, nodes.Network) and stands_alone(item)
+    return isinstance(item, nodes.Network) and stands_alone(item, module)
 
 
 def _of_recipe(module: Module, name: str) -> Entry:

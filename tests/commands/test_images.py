@@ -12,8 +12,8 @@ import std.neurons (LIF, LI)
 
 network Net {
   dt = 1 ms
-  input x : spikes[2, 8, 8]
-  x -> conv(4, pad = same) -> LIF(theta = 0.5) as c1
+  input x : spikes[2, 64]
+  x -> reshape([2, 8, 8]) -> conv(4, pad = same) -> LIF(theta = 0.5) as c1
   c1 -> max_pool(2) -> depthwise(3, pad = 1) -> LIF(theta = 0.3) as c2
   c2 -> avg_pool(2) -> flatten() -> dense(2) -> LI(tau = 20 ms) as out
   output logits = mean_over_time(out.v)
@@ -38,7 +38,7 @@ def folder(tmp_path):
     label = np.arange(48) % 2
     rate = np.where((np.arange(8) < 4) == (label[:, None] == 0), 0.4, 0.05)
     x = rng.random((48, 10, 2, 8, 8)) < rate[:, None, None, None, :]
-    np.savez(tmp_path / "events.npz", x=x.astype(np.uint8), label=label)
+    np.savez(tmp_path / "events.npz", x=x.astype(np.uint8).reshape(48, 10, 2, 64), label=label)
     (tmp_path / "net.snn").write_text(TEXT)
     return tmp_path
 

@@ -69,6 +69,10 @@ def run_failed(folder, snnc, environment):
     )  # fmt: skip
 
 
+def no_such_devices(folder, snnc):
+    return snnc(*TRAIN, "--devices", "3", "--split-layers", "2")
+
+
 CASES = {
     "E0604": no_data,
     "E0605": bad_data,
@@ -79,6 +83,7 @@ CASES = {
     "E0613": cannot_write,
     "E0701": out_of_memory,
     "E0702": run_failed,
+    "E0703": no_such_devices,
 }
 
 

@@ -7,6 +7,7 @@ from math import prod
 from snnc.diagnostics import Code
 from snnc.limits import MAX_UNITS, MAX_WINDOW
 from snnc.ops.conv import Conv
+from snnc.ops.elementwise import Reshape
 from snnc.ops.operation import Shape
 from snnc.ops.pools import MaxPool, SumPool, Upsample
 from snnc.ops.windows import Window
@@ -24,6 +25,7 @@ _WEIGHTS = (Argument("bias", "flag"), *(Argument(name) for name in ("init", "w",
 CONV = (Argument("size", "count"), *_PLACED, Argument("groups", "count", 1), *_WEIGHTS)
 DEPTHWISE = (*_PLACED, Argument("multiplier", "count", 1), *_WEIGHTS)
 POOL = (Argument("size", "counts"), Argument("stride", "counts"), Argument("pad", "wholes", (0,)))
+RESHAPE = (Argument("shape", "counts"),)
 UPSAMPLE = (Argument("factor", "counts"),)
 
 
@@ -115,6 +117,19 @@ def pool_window(shape: Shape, options: Options) -> Window | str:
     if any(2 * p > n for p, n in zip(pad, size, strict=True)):
         return f"its pad is at most half its size, and {list(pad)} goes with {list(size)} here"
     return Window(size, stride, tuple((p, p) for p in pad), (1,) * len(size))
+
+
+def shape_of_reshape(shapes: tuple[Shape, ...], options: Options) -> Shape | str:
+    shape: Shape | None = options["shape"]
+    if shape is None:
+        return "it needs the new axes, as in `reshape([1, 28, 28])`"
+    if prod(shape) != prod(shapes[0]):
+        return f"{list(shape)} has {prod(shape)} numbers, and {list(shapes[0])} arrives, which has {prod(shapes[0])}"
+    return shape
+
+
+def build_reshape(build: Build) -> Reshape:
+    return Reshape(len(build.in_shapes[0]), build.shape)
 
 
 def build_conv(build: Build) -> Conv | None:
