@@ -28,6 +28,7 @@ from snnc.ops.losses import LOSSES  # noqa: E402
 from snnc.ops.metrics import METRICS  # noqa: E402
 from snnc.ops.options import Choice, Option  # noqa: E402
 from snnc.ops.penalties import PENALTIES  # noqa: E402
+from snnc.ops.preparation import PREPARATIONS  # noqa: E402
 from snnc.ops.readouts import READOUTS  # noqa: E402
 from snnc.ops.tensor_function import TensorFunction  # noqa: E402
 from snnc.semantics import checks, data_sets, optimizers, recipe_settings  # noqa: E402
@@ -139,7 +140,8 @@ def encoders() -> str:
 
 
 def transforms() -> str:
-    rows = [[code(t.name), t.doc, "<br>".join(option_text(o) for o in t.options)] for t in TRANSFORMS.values()]
+    steps = [*PREPARATIONS.values(), *TRANSFORMS.values()]
+    rows = [[code(t.name), t.doc, "<br>".join(option_text(o) for o in t.options)] for t in steps]
     return table(["transform", "result", "options"], rows)
 
 

@@ -81,6 +81,7 @@ class Code(StrEnum):
     CANNOT_RESUME = "E0611"
     FOLDER_IN_USE = "E0612"
     CANNOT_WRITE = "E0613"
+    MISSING_PACKAGE = "E0614"
     # E07 running
     OUT_OF_MEMORY = "E0701"
     RUN_FAILED = "E0702"

@@ -286,7 +286,7 @@ def _operate(
     n: int,
 ) -> Array:
     """The result of an operation in step n; the buffers that it reads are those `given`, or as they start."""
-    own = {w.name: np.asarray(weights[f"{node.name}.{w.name}"], float) for w in node.op.weights()}
+    own = {w.name: np.asarray(weights[node.path(w.name)], float) for w in node.op.weights()}
     own |= {
         b.name: np.asarray(given.get(f"{node.name}.{b.name}", np.full(b.shape, b.start))) for b in node.op.buffers()
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from snnc.expr import Expr
-from snnc.ops.operation import Operation
+from snnc.ops.operation import Operation, Weight
 from snnc.source import Span
 from snnc.units import Dimension
 
@@ -195,7 +195,10 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class OpNode:
-    """An operation in a chain. `name` is its path (`pixels_h.dense`), `text` the author's chain."""
+    """An operation in a chain. `name` is its path (`pixels_h.dense`), `text` the author's chain.
+
+    With `shares` its weights are those of the operation of that name.
+    """
 
     name: str
     op: Operation
@@ -205,6 +208,16 @@ class OpNode:
     dimension: Dimension  # of its result
     text: str
     span: Span
+    shares: str = ""
+
+    @property
+    def own_weights(self) -> tuple[Weight, ...]:
+        """The arrays that this operation brings into the network."""
+        return () if self.shares else self.op.weights()
+
+    def path(self, part: str) -> str:
+        """Return the dotted name of one of its weights or buffers."""
+        return f"{self.shares or self.name}.{part}"
 
 
 Node = Input | Layer | OpNode
@@ -313,6 +326,7 @@ class DataSet:
     encoder: Call | None
     fields: tuple[Field, ...] | None
     span: Span
+    preparation: tuple[Call, ...] = ()  # `bin` and `window`, done when the data are loaded
 
     @property
     def source_name(self) -> str:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from snnc import model
-from snnc.data.extern import load_source
-from snnc.data.files import LoadContext
+from snnc.data.load import load_data_set
 from snnc.diagnostics import Code, CompileError, Diagnostic, Findings, did_you_mean, fail
 from snnc.lower.schedule import lower_network, read_signals
 from snnc.plan import Kernel, StepPlan
@@ -148,9 +147,8 @@ def _read_by(recipe: model.Recipe | None) -> tuple[model.Signal, ...]:
 
 def _field_loader(program: Program, data_dir: Path | None) -> Callable[[model.DataSet], tuple[model.Field, ...] | None]:
     def load_fields(data: model.DataSet) -> tuple[model.Field, ...] | None:
-        context = LoadContext(data.span, program.folder, data_dir)
         try:
-            loaded = load_source(data.source_name, data.arguments, context)
+            loaded = load_data_set(data, program.folder, data_dir)
         except CompileError:
             return None  # the file is not here; whoever trains will hear of it
         return tuple(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from snnc.data.binning import Binning
 from snnc.diagnostics import Code, CompileError, fail
 from snnc.limits import MAX_DATA_BYTES
 from snnc.memory import available_bytes
@@ -13,11 +15,15 @@ from snnc.source import Span
 
 @dataclass(frozen=True, slots=True)
 class LoadContext:
-    """Where a source may look: the call in the text, the folder of the `.snn` file, the user's data folder."""
+    """Where a source may look: the call in the text, the folder of the `.snn` file, the user's data folder.
+
+    A source of events has `binning`, which says how they become sequences.
+    """
 
     span: Span
     folder: Path
     data_dir: Path | None
+    binning: Binning | None = None
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -31,6 +37,17 @@ def find_file(context: LoadContext, name: str) -> Path:
     Raises:
         CompileError: E0604 if no folder has it; E0605 if it leads out of the folders or is no regular file.
     """
+    return _find(context, name, Path.is_file, ("file", "folder"))
+
+
+def find_folder(context: LoadContext, name: str) -> Path:
+    """Return the folder `name`, found and refused as a file is by `find_file`."""
+    return _find(context, name, Path.is_dir, ("folder", "file"))
+
+
+def _find(context: LoadContext, name: str, fits: Callable[[Path], bool], words: tuple[str, str]) -> Path:
+    """Return what `fits` in the first folder that has it; `words` are what is wanted and what may lie there instead."""
+    wanted, other = words
     searched = ", ".join(f"`{folder}`" for folder in context.folders)
     escaped: list[Path] = []
     try:
@@ -39,10 +56,11 @@ def find_file(context: LoadContext, name: str) -> Path:
             path = (root / name).resolve()
             if not path.is_relative_to(root):
                 escaped.append(path)
-            elif path.is_file():
+            elif fits(path):
                 return path
             elif path.exists():
-                raise fail(Code.BAD_DATA, context.span, f"`{name}` is not a file", help="name a file, not a folder")
+                message, help = f"`{name}` is not a {wanted}", f"name a {wanted}, not a {other}"
+                raise fail(Code.BAD_DATA, context.span, message, help=help)
         # A path in one of two folders leaves the other one: refuse only what leaves both, or a link that leads out.
         refused = len(escaped) == len(context.folders) or any(path.exists() for path in escaped)
     except (OSError, ValueError, RuntimeError) as error:  # too long, a null character, a circle of links
@@ -52,12 +70,12 @@ def find_file(context: LoadContext, name: str) -> Path:
             Code.BAD_DATA,
             context.span,
             f"`{name}` leads out of the folders of this file and its data",
-            help=f"put the file into one of {searched}, or name its folder by `--data-dir`",
+            help=f"put the {wanted} into one of {searched}, or name its folder by `--data-dir`",
         )
     raise fail(
         Code.NO_DATA,
         context.span,
-        f"there is no file `{name}`",
+        f"there is no {wanted} `{name}`",
         help=f"searched in {searched}; name the folder of the data by `--data-dir` or `SNNC_DATA`",
     )
 

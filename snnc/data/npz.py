@@ -59,25 +59,48 @@ def read_arrays(file: Path, name: str, span: Span) -> dict[str, np.ndarray]:
         raise unreadable(span, name, error) from error
 
 
+def read_npy(file: Path, name: str, span: Span) -> np.ndarray:
+    """Return the array of one .npy file.
+
+    Raises:
+        CompileError: E0605 if it is no plain array, is damaged, or declares too much.
+    """
+    try:
+        size = file.stat().st_size
+        check_bytes(size, span, name)
+        with file.open("rb") as stream:
+            _check_array(stream, size, f"`{name}`", span)
+            stream.seek(0)
+            array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
+    except _DAMAGE as error:
+        raise unreadable(span, name, error) from error
+    return array
+
+
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, span: Span, name: str) -> np.ndarray:
     """Return one array, after its header has been found harmless."""
     place = f"`{member.filename[:40]}` of `{name}`"
     if not member.filename.endswith(".npy"):
         raise ValueError(f"{place} is not an array")
     with archive.open(member) as stream:
-        shape, dtype = _read_header(stream, place)
-        if dtype.hasobject:
-            raise fail(
-                Code.BAD_DATA,
-                span,
-                f"{place} holds Python objects (a pickle), which are never read",
-                help="store arrays of numbers: lists of unequal length become objects, so pad them",
-            )
-        if min(shape, default=0) < 0 or stream.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
-            raise ValueError(f"{place} declares shape {shape} of `{dtype}` but holds {member.file_size} bytes")
+        _check_array(stream, member.file_size, place, span)
     with archive.open(member) as stream:
         array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
     return array
+
+
+def _check_array(stream: IO[bytes], size: int, place: str, span: Span) -> None:
+    """Find the header of an array of `size` bytes harmless, or raise."""
+    shape, dtype = _read_header(stream, place)
+    if dtype.hasobject:
+        raise fail(
+            Code.BAD_DATA,
+            span,
+            f"{place} holds Python objects (a pickle), which are never read",
+            help="store arrays of numbers: lists of unequal length become objects, so pad them",
+        )
+    if min(shape, default=0) < 0 or stream.tell() + math.prod(shape) * dtype.itemsize != size:
+        raise ValueError(f"{place} declares shape {shape} of `{dtype}` but holds {size} bytes")
 
 
 def _read_header(stream: IO[bytes], place: str) -> tuple[tuple[int, ...], np.dtype]:

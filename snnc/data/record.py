@@ -34,12 +34,13 @@ class FieldInfo:
     """What is known of a field before any sample exists.
 
     `shape` is that of one sample; with `time`, its first axis is the time step. `classes` is given for kind `class`.
+    Kind `events` has the shape of the sensor, until `bin` makes `spikes` of it.
     """
 
     name: str
     shape: tuple[int, ...]
     time: bool
-    kind: Literal["real", "spikes", "class"]
+    kind: Literal["real", "spikes", "class", "events"]
     classes: int | None = None
 
 

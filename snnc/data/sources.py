@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from snnc.data import csv, digits, idx, npz, randman, yinyang
+from snnc.data import csv, digits, dvs_gesture, folder, hdf5, idx, nmnist, npz, randman, yinyang
 from snnc.data.arguments import Argument, check_arguments
 from snnc.data.files import LoadContext
 from snnc.data.record import PART_CODES, DataSet, FieldInfo, Part, join_parts
@@ -127,7 +127,13 @@ def _source(
     return SourceSpec(name, signature, load, describe, doc)
 
 
+def _events(name: str, sensor: tuple[int, ...], classes: int | None) -> tuple[FieldInfo, ...]:
+    """Return the fields of a source of events, as they are before `bin`."""
+    return (FieldInfo(name, sensor, False, "events"), FieldInfo("label", (), False, "class", classes))
+
+
 _FILES = (*FURTHER, SEED, LIMIT)
+_FOLDER = (Argument("path", "path"), LIMIT)  # sources that stop reading at the limit take it themselves
 PARTS: tuple[Part, ...] = ("val", "test")
 
 SOURCES: Mapping[str, SourceSpec] = MappingProxyType(
@@ -196,6 +202,56 @@ SOURCES: Mapping[str, SourceSpec] = MappingProxyType(
                 csv.load_csv,
                 own=(Argument("path", "path"), Argument("label", "column", -1)),
                 shared=_FILES,
+            ),
+            _source(
+                "folder",
+                "a folder with one folder for each class, of `.npy` or `.npz` files with one sample each",
+                folder.load_folder,
+                own=_FOLDER,
+                shared=(*FRACTIONS, SEED),
+            ),
+            _source(
+                "events",
+                "events in an HDF5 file: `spikes/times` (s), `spikes/units`, `labels`",
+                hdf5.load_events,
+                own=(
+                    Argument("path", "path"),
+                    Argument("units", "int", hdf5.SPEECH_UNITS, maximum=hdf5.MAX_UNITS),
+                    LIMIT,
+                ),
+                shared=(*FURTHER, SEED),
+                fields=lambda values: _events("spikes", (values["units"],), None),
+            ),
+            _source(
+                "shd",
+                "Spiking Heidelberg Digits, 700 units: the folder with `shd_train.h5` and `shd_test.h5`",
+                hdf5.load_shd,
+                own=_FOLDER,
+                shared=(*FRACTIONS, SEED),
+                fields=lambda _: _events("spikes", (hdf5.SPEECH_UNITS,), 20),
+            ),
+            _source(
+                "ssc",
+                "Spiking Speech Commands, 700 units: the folder with `ssc_train.h5`, `ssc_valid.h5` and `ssc_test.h5`",
+                hdf5.load_ssc,
+                own=_FOLDER,
+                fields=lambda _: _events("spikes", (hdf5.SPEECH_UNITS,), 35),
+            ),
+            _source(
+                "dvs_gesture",
+                "DVS-Gesture, 2 x 128 x 128: the folder with its `.aedat` files, labels and lists of trials",
+                dvs_gesture.load_dvs_gesture,
+                own=_FOLDER,
+                shared=(*FRACTIONS, SEED),
+                fields=lambda _: _events("events", dvs_gesture.SENSOR, dvs_gesture.CLASSES),
+            ),
+            _source(
+                "nmnist",
+                "N-MNIST, 2 x 34 x 34: the folder with `Train` and `Test`, each with a folder for each digit",
+                nmnist.load_nmnist,
+                own=_FOLDER,
+                shared=(*FRACTIONS, SEED),
+                fields=lambda _: _events("events", nmnist.SENSOR, nmnist.CLASSES),
             ),
         )
     }

@@ -177,8 +177,6 @@ def _spelled_alike(plan: StepPlan, use: model.Use) -> bool:
     """Whether all names of a use are, in the emitted file, its prefix and the names that they have in the block."""
     start, prefix = f"{use.name}.", _prefix(use)
     names = [node.name for node in plan.order if node.name.startswith(start)]
-    weights = [
-        f"{n.name}.{w.name}" for n in plan.network.operations if n.name.startswith(start) for w in n.op.weights()
-    ]
+    weights = [f"{n.name}.{w.name}" for n in plan.network.operations if n.name.startswith(start) for w in n.own_weights]
     spelled = all(identifier(n) == prefix + identifier(n.removeprefix(start)) for n in (*names, *weights))
     return spelled and all(field_name(n) == prefix + field_name(n.removeprefix(start)) for n in names)

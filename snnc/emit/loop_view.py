@@ -65,7 +65,7 @@ class GroupLoop:
 
     @property
     def derived(self) -> bool:
-        transposable = all(n.op.transposable for n in self.group.nodes if isinstance(n, model.OpNode))
+        transposable = all(n.op.transposable and not n.shares for n in self.group.nodes if isinstance(n, model.OpNode))
         return transposable and not any(
             isinstance(self.adjoints[self.plan.body(n.name).name], str) for n in self.layers
         )

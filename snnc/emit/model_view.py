@@ -152,7 +152,12 @@ def model_view(
         source=source,
         model_hash=structure_hash(plan, params),
         doc=doc_lines(network.doc),
-        schedule=(*_parts(checkpoint), *_schedule(plan, adjoints, kernels, blocks.shared(plan)), *_lists(plan, events), *_rounded(plan)),
+        schedule=(
+            *_parts(checkpoint),
+            *_schedule(plan, adjoints, kernels, blocks.shared(plan)),
+            *_lists(plan, events),
+            *_rounded(plan),
+        ),
         dt=number_text(network.dt),
         steps=repr(steps),
         params=tuple(_stored(p) for p in params),
@@ -284,7 +289,11 @@ def _lists(plan: StepPlan, events: frozenset[str]) -> tuple[str, ...]:
 
 def _rounded(plan: StepPlan) -> tuple[str, ...]:
     """Say which products round their factors, and to what."""
-    found = [(n.name, LOW[n.op.precision]) for n in plan.network.operations if isinstance(n.op, Dense) and n.op.precision in LOW]
+    found = [
+        (n.name, LOW[n.op.precision])
+        for n in plan.network.operations
+        if isinstance(n.op, Dense) and n.op.precision in LOW
+    ]
     if not found:
         return ()
     dtype = found[0][1].removeprefix("jnp.")

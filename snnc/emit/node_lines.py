@@ -34,7 +34,7 @@ def weight_texts(node: model.OpNode, step: str = "") -> dict[str, str]:
     """Return where the weights of an operation are found, and its buffers; those of each step at `step`, or for all steps."""
 
     def at(part: Weight | Buffer, record: str) -> str:
-        text = f"{record}.{identifier(f'{node.name}.{part.name}')}"
+        text = f"{record}.{identifier(node.path(part.name))}"
         if not part.by_step:
             return text
         return f"{text}[{step}]" if step else f"over_steps({text}, steps)"

@@ -44,7 +44,7 @@ def stored_parameters(plan: StepPlan) -> tuple[Stored, ...]:
     found: list[Stored] = []
     for node in plan.network.nodes:
         if isinstance(node, model.OpNode):
-            for weight in node.op.weights():
+            for weight in node.own_weights:
                 name = f"{node.name}.{weight.name}"
                 unit = unit_name(weight.dimension)
                 options = "".join(f", {k}={number_text(v)}" for k, v in weight.init.options)

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from snnc.data.extern import load_source
-from snnc.data.files import LoadContext
+from snnc.data.load import load_data_set
 from snnc.data.record import DataSet, Part, make_dataset
 from snnc.diagnostics import Code, Findings, fail
 from snnc.expr import Apply, Var, walk
@@ -44,7 +43,7 @@ def load_dataset(compiled: Compiled, source: Path, data_dir: Path | None) -> Dat
     """
     recipe = require_recipe(compiled, source)
     data = recipe.data
-    loaded = load_source(data.source_name, data.arguments, LoadContext(data.span, source.parent, data_dir))
+    loaded = load_data_set(data, source.parent, data_dir)
     findings = Findings()
     timed = expects_time(compiled.network, data)
     kinds = {node.name: node.kind for node in compiled.network.inputs}

@@ -33,7 +33,9 @@ def make_cpu_devices(layout: Layout, alone: bool) -> None:
     """Let a CPU count as several devices. Call it before JAX computes anything; GPUs and TPUs are not touched by it."""
     import jax
 
-    jax.config.update("jax_num_cpu_devices", layout.each or (layout.split if alone else 1))  # type: ignore[no-untyped-call]
+    wanted = layout.each or (layout.split if alone else 1)
+    if wanted > 1:
+        jax.config.update("jax_num_cpu_devices", wanted)  # type: ignore[no-untyped-call]
 
 
 def choose_devices(layout: Layout) -> tuple[Any, ...]:
@@ -62,6 +64,15 @@ def choose_devices(layout: Layout) -> tuple[Any, ...]:
             "give `--split-layers` a number that divides the number of all devices",
         )
     return tuple(found)
+
+
+def check_kernel(kernel: str, devices: Sequence[Any]) -> None:
+    """Raise E0703 for a kernel that runs on one device only, on several."""
+    if kernel == "pallas" and len(devices) > 1:
+        raise _do_not_fit(
+            f"`--kernel pallas` runs on one device, and this training has {len(devices)}",
+            "give `--kernel scan`",
+        )
 
 
 def mesh_of(module: TrainableModule, layout: Layout) -> Any:

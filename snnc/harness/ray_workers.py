@@ -7,6 +7,8 @@ every worker refuses to train (E0704) unless all of them have joined.
 from __future__ import annotations
 
 import os
+import runpy
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,14 +49,13 @@ def train_on_ray(count: int, arguments: Sequence[str], environment: Mapping[str,
 def _train_in_worker(config: Mapping[str, Any]) -> None:
     from ray.train import get_context
 
-    from snnc.cli import app
-
     context = get_context()
     own = {COUNT: str(context.get_world_size()), NUMBER: str(context.get_world_rank()), STARTER: RAY}
     os.environ.update({**config["environment"], **own})
     os.chdir(config["folder"])
     try:
-        app(config["arguments"], prog_name="snnc")
+        sys.argv = ["snnc", *config["arguments"]]
+        runpy.run_module("snnc", run_name="__main__")
     except SystemExit as end:
         if end.code:
             raise RuntimeError(f"snnc has ended with exit code {end.code}") from None

@@ -15,7 +15,11 @@ from snnc.source import Span
 
 
 def check_room_to_train(
-    network: model.Network, recipe: model.Recipe, parts: Mapping[str, Mapping[str, Any]], batch: int | None
+    network: model.Network,
+    recipe: model.Recipe,
+    parts: Mapping[str, Mapping[str, Any]],
+    batch: int | None,
+    devices: int = 1,
 ) -> None:
     """Raise E0701 for a training that needs more memory than there is, E0401 where its samples do not fit the norms.
 
@@ -25,7 +29,7 @@ def check_room_to_train(
     check_steps(network, steps, training=True)
     counts, room = footprint(network), room_of_device()
     kept = _kept_steps(steps, recipe.checkpoint)
-    needed = counts.train_bytes(kept, wanted)
+    needed = counts.train_bytes(kept, wanted) // (1 if on_cpu() else devices)
     if room is None or needed <= room:
         return
     fits = counts.largest_batch(kept, room)
@@ -57,6 +61,13 @@ def check_room_to_run(network: model.Network, steps: int) -> None:
     if room is not None and needed > room:
         help = "give a shorter `--duration`, or make the layers smaller"
         raise _no_room(network.span, f"running `{network.name}` for {steps:,} steps", needed, room, help)
+
+
+def on_cpu() -> bool:
+    """Whether all devices share the memory of the computer."""
+    import jax
+
+    return bool(jax.local_devices()[0].platform == "cpu")
 
 
 def room_of_device() -> int | None:

@@ -23,7 +23,7 @@ from snnc import model
 from snnc.diagnostics import Code, CompileError, Diagnostic, fail
 from snnc.harness.checkpoint import About, damaged, read_about
 from snnc.harness.datasets import load_parts, require_recipe
-from snnc.harness.devices import choose_devices, devices_text
+from snnc.harness.devices import check_kernel, choose_devices, devices_text
 from snnc.harness.emitted import Fields, TrainableModule
 from snnc.harness.files import whole_file, write_atomically
 from snnc.harness.identity import OF_ALL_EPOCHS, Identity, data_digests, differences, digest, first_changed_line
@@ -85,12 +85,14 @@ def _prepare(compiled: Compiled, options: TrainOptions, held: ExitStack) -> _Rea
     """Read what the training starts from; from here on, and until `held` ends, no other may use the folder."""
     recipe = require_recipe(compiled, options.source)
     parts = load_parts(compiled, options.source, options.data_dir)
-    check_room_to_train(compiled.network, recipe, parts, options.batch)
+    devices = choose_devices(options.layout)
+    check_room_to_train(compiled.network, recipe, parts, options.batch, len(devices))
     if is_first():
         held.enter_context(sole_training(options.folder))
     about = _saved(RunFolder(options.folder)) if options.resume else None
     weights = options.weights or (_weights_of(compiled, options) if about is None else None)
     identity = _identity(compiled, parts, options, weights)
+    check_kernel(identity.kernel, devices)
     if about is not None:
         _check_same(about.identity, identity, compiled, options)
         identity = replace(identity, start=about.identity.start)

@@ -34,6 +34,9 @@ def _is_closed(plan: StepPlan, use: model.Use) -> bool:
     inside = {node.name for node in _members(plan, use)}
     if any(isinstance(node, model.Layer) and plan.body(node.name).random for node in _members(plan, use)):
         return False
+    sharing = {n.shares for n in _members(plan, use) if isinstance(n, model.OpNode) and n.shares}
+    if not all(name.startswith(f"{use.name}.") for name in sharing):
+        return False
     known = {signal for _, signal in use.inputs}
     flowing = {s for node in _members(plan, use) for s in sources_of(node) if s.node not in inside}
     return flowing <= known and all(len({n.name in inside for n in group.nodes}) == 1 for group in plan.groups)
@@ -98,7 +101,9 @@ def cut_out(plan: StepPlan, use: model.Use) -> StepPlan:
         if isinstance(node, model.Layer):
             ports = tuple((port, tuple(own(s) for s in signals)) for port, signals in node.ports)
             return replace(node, name=name, ports=ports)
-        return replace(node, name=name, sources=tuple(own(s) for s in node.sources))
+        return replace(
+            node, name=name, sources=tuple(own(s) for s in node.sources), shares=node.shares.removeprefix(prefix)
+        )
 
     order = tuple(renamed(node) for node in _members(plan, use))
     by_name = {node.name: node for node in order}

@@ -3,10 +3,9 @@
 Both keep a ring of the last steps of their source in `State`, [last, B, …], and, where several steps count, the weight of each
 of them: `kernel`, made once for a sequence in `init_state`. y[t] = Σ_k kernel_k x[t - k].
 
-Over a whole sequence `dense` is a convolution in time: on a processor and against one product with all shifted inputs side by
-side, or one product a step of the kernel, it took the least memory (13 times less than the first) and the least time but for
-kernels of three steps (docs/compiler.md). XLA is slow with convolutions inside a loop, so that sequences that are taken in parts
-are multiplied step by step of the kernel.
+Over a whole sequence `dense` is a convolution in time, the fastest way and the smallest in memory but for kernels of few steps
+(measured in docs/compiler.md). XLA is slow with convolutions inside a loop, so that sequences that are taken in parts are
+multiplied step by step of the kernel.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ import numpy as np
 from snnc.ops.delay_times import DelayTimes
 from snnc.ops.dense import Dense
 from snnc.ops.operation import Operation
+from snnc.ops.precision import LOW, product_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +86,21 @@ class DelayedDense(Dense):
         return True
 
     def step_text(self, window: str, weights: Mapping[str, str]) -> str:
-        product = f"delayed_product({window}, {weights['kernel']})"
+        product = f"delayed_product({window}, {weights['kernel']}{self._rounding()})"
         return f"{product} + {weights['b']}" if self.bias else product
 
     def sequence_text(self, x: str, ring: str, weights: Mapping[str, str], truncate: int | None, parts: bool) -> str:
-        cut = "" if truncate is None else f", {truncate}"
-        function = "delayed_products" if parts or cut else "delayed_dense"
-        product = f"{function}({x}, {ring}, {weights['kernel']}{cut})"
+        product = f"delayed_dense({x}, {ring}, {weights['kernel']})"
+        rounding = self._rounding()
+        if parts or truncate is not None or rounding:
+            product = f"delayed_products({x}, {ring}, {weights['kernel']}, {truncate or 0}{rounding})"
         return f"{product} + {weights['b']}" if self.bias else product
+
+    def _rounding(self) -> str:
+        """The product of rounded factors as a further argument, where they are rounded."""
+        if self.precision not in LOW:
+            return ""
+        return f", lambda x, w: {product_text('dense', self.precision, 'x', 'w')}"
 
     def step_value(self, window: Any, taps: Any, weights: Mapping[str, Any]) -> Any:
         product = np.einsum("k...n,knm->...m", window, taps * weights["w"])

@@ -10,19 +10,20 @@ from snnc.data.arguments import check_arguments
 from snnc.data.extern import EXTERN
 from snnc.data.sources import SOURCES
 from snnc.diagnostics import Code, CompileError, Findings, did_you_mean
-from snnc.limits import MAX_STEPS
 from snnc.ops.encoders import ENCODERS, TRANSFORMS
 from snnc.ops.options import Choice, Option
+from snnc.ops.preparation import PREPARATIONS
 from snnc.semantics.arguments import bind_arguments
 from snnc.semantics.constants import constant
 from snnc.semantics.expressions import resolve, resolve_as
 from snnc.semantics.modules import Module, name_span
+from snnc.semantics.preparation import check_steps, prepare_fields
 from snnc.semantics.scope import Scope
 from snnc.syntax import nodes
 
 # Sources and steps of the language that are not built yet.
 NOT_YET = (
-    "events", "shd", "ssc", "folder", "cue_accumulation", "reward_task", "xor", "bin", "window", "constant_current", "ucr",
+    "cue_accumulation", "reward_task", "xor", "constant_current", "ucr",
 )  # fmt: skip
 
 
@@ -45,6 +46,7 @@ def resolve_data(item: nodes.Data, home: Module, dt: float, findings: Findings) 
         )  # fmt: skip
         return None
     source = _source(first, home, scope)
+    preparation: list[model.Call] = []
     transforms: list[model.Call] = []
     encoder: model.Call | None = None
     for node in rest:
@@ -55,7 +57,13 @@ def resolve_data(item: nodes.Data, home: Module, dt: float, findings: Findings) 
                 Code.BAD_SETTING, call.span, f"`{name}` stands after the encoder", help="the encoder comes last"
             )
             return None
-        if name in TRANSFORMS:
+        if name in PREPARATIONS and transforms:
+            message = f"`{name}` stands after `{transforms[0].name}`"
+            findings.add(Code.BAD_SETTING, call.span, message, help=f"`{name}` comes before what transforms its result")
+            return None
+        if name in PREPARATIONS:
+            preparation.append(_options(call, PREPARATIONS[name].options, scope))
+        elif name in TRANSFORMS:
             transforms.append(_options(call, TRANSFORMS[name].options, scope))
         elif name in ENCODERS:
             before = len(findings.errors)
@@ -66,32 +74,19 @@ def resolve_data(item: nodes.Data, home: Module, dt: float, findings: Findings) 
                     doc = f"`{name}` is {ENCODERS[name].doc}"
                     findings.add(Code.BAD_VALUE, call.span, f"`{name}`: {wrong}", help=doc)
         else:
-            _unknown(call, [*TRANSFORMS, *ENCODERS], "encoder", home, findings)
+            _unknown(call, [*PREPARATIONS, *TRANSFORMS, *ENCODERS], "encoder", home, findings)
             return None
     if source is None or findings.errors:
         return None
-    fields = _fields(source)
-    data = model.DataSet(item.name, source, tuple(transforms), encoder, fields, name_span(item))
-    steps = None
+    prepared, fields = prepare_fields(source, tuple(preparation), _fields(source), dt, findings)
+    if findings.errors:
+        return None
+    data = model.DataSet(item.name, source, tuple(transforms), encoder, fields, name_span(item), prepared)
+    steps = next((int(call.number("length")) for call in prepared if call.name == "window"), None)
     if encoder is not None:
         rule = ENCODERS[encoder.name].steps
-        steps = None if rule is None else _steps(encoder, rule(plain_options(encoder), dt), dt, findings)
+        steps = steps if rule is None else check_steps(encoder, rule(plain_options(encoder), dt), dt, findings)
     return Pipeline(data, steps)
-
-
-def _steps(encoder: model.Call, steps: int, dt: float, findings: Findings) -> int:
-    """Check that a presentation has a step, and not more than can be held."""
-    if steps < 1:
-        findings.add(
-            Code.BAD_VALUE, encoder.span, f"`{encoder.name}` makes a sequence shorter than one step of {dt:g} ms",
-            help="make it longer, or `dt` smaller",
-        )  # fmt: skip
-    elif steps > MAX_STEPS:
-        findings.add(
-            Code.TOO_BIG, encoder.span, f"`{encoder.name}` makes {steps:.3g} steps, and more than {MAX_STEPS:.3g} cannot be held",
-            help="make it shorter, or `dt` larger",
-        )  # fmt: skip
-    return steps
 
 
 def _source(call: nodes.Instance, home: Module, scope: Scope) -> model.Call | None:

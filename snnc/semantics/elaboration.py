@@ -29,6 +29,7 @@ class PendingOp:
     text: str
     scope: Scope  # of the network or block that it stands in
     shape: Shape | None = None
+    shares: str = ""  # the operation whose weights it takes
     weight: Dimension = ONE
     dimension: Dimension = ONE  # of the result
 

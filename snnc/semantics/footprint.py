@@ -45,7 +45,7 @@ class Footprint:
 
 def footprint(network: model.Network) -> Footprint:
     """Return the counts of a resolved network."""
-    parameters = sum(prod(weight.shape) for node in network.operations for weight in node.op.weights())
+    parameters = sum(prod(weight.shape) for node in network.operations for weight in node.own_weights)
     delayed = sum(node.op.held() * prod(node.in_shapes[0]) for node in network.operations if node.op.held())
     neurons = signals = states = 0
     for layer in network.layers:

@@ -24,7 +24,7 @@ from snnc.semantics.scope import Scope, Typed
 from snnc.semantics.segments import Flow
 from snnc.semantics.shapes import infer_shapes
 from snnc.semantics.tensors import resolve_outputs
-from snnc.semantics.topology import check_channels, check_cycles, check_ports
+from snnc.semantics.topology import check_channels, check_cycles, check_ports, check_sharing
 from snnc.source import Span
 from snnc.syntax import nodes
 from snnc.units import DIMENSIONS, ONE, TIME
@@ -238,6 +238,7 @@ def _finish(e: Elaboration) -> model.Network:
                 found.append(node)
     e.findings.stop_on_errors()
     uses = tuple(e.uses)
+    check_sharing(e, found)
     network = model.Network(e.item.name, e.item.doc, e.dt or 1.0, tuple(found), (), name_span(e.item), uses)
     check_cycles(e, network)
     check_norms(network, e.findings)
@@ -264,7 +265,9 @@ def _finish_op(e: Elaboration, op: PendingOp) -> model.OpNode | None:
     )
     if built is None:
         return None
-    return model.OpNode(op.name, built, op.sources, before, op.shape, op.dimension, op.text, op.instance.span)
+    return model.OpNode(
+        op.name, built, op.sources, before, op.shape, op.dimension, op.text, op.instance.span, op.shares
+    )
 
 
 def resolve_network(item: nodes.Network, home: Module, findings: Findings) -> model.Network:

@@ -160,7 +160,7 @@ def parameter_names(network: model.Network) -> list[str]:
     names = []
     for node in network.nodes:
         if isinstance(node, model.OpNode):
-            names += [f"{node.name}.{w.name}" for w in node.op.weights()]
+            names += [f"{node.name}.{w.name}" for w in node.own_weights]
             if isinstance(node.op, WithTimes) and node.op.times.trainable:
                 names.append(f"{node.name}.delay")
         elif isinstance(node, model.Layer):

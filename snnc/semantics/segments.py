@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from snnc import model
-from snnc.diagnostics import Code, Label
+from snnc.diagnostics import Code, Label, did_you_mean
 from snnc.semantics.elaboration import Elaboration, PendingOp
 from snnc.semantics.operations.binding import bind, read_options
 from snnc.semantics.operations.elementwise import scale_dimension
@@ -74,9 +74,9 @@ def add_operations(
                 help=f"let it begin a chain and name them: `{spec.name}(a, b) -> …`",
             )  # fmt: skip
         bound = bind(instance, spec, e.scope, head=len(signals) > 1)
-        ops.append(
-            PendingOp(e.full(name), spec, instance, bound, read_options(spec, bound, e.scope), signals, text, e.scope)
-        )
+        options = read_options(spec, bound, e.scope)
+        shares = _shared(e, bound.get("share"))
+        ops.append(PendingOp(e.full(name), spec, instance, bound, options, signals, text, e.scope, shares=shares))
         signals = (model.Signal(e.full(name)),)
     _set_dimensions(e, flow.signals, ops, target)
     for op in ops:
@@ -85,6 +85,20 @@ def add_operations(
         if op.name not in e.order:
             e.order.append(op.name)
     return Flow(signals, named[-1][0] if named else flow.stem)
+
+
+def _shared(e: Elaboration, arg: nodes.Arg | None) -> str:
+    """Return the operation whose weights another one takes, `share = NAME`; "" where there is none, and after a finding."""
+    if arg is None:
+        return ""
+    if isinstance(arg.value, nodes.Name) and e.full(arg.value.text) in e.ops:
+        return e.full(arg.value.text)
+    named = [e.local(name) for name in e.ops if name.startswith(e.prefix)]
+    e.findings.add(
+        Code.UNKNOWN_NAME, arg.span, "`share` is the name of an operation that stands before this one",
+        help=did_you_mean(arg.value.span.text, named) or "give it a name: `dense(64) as d -> …`, then `dense(share = d)`",
+    )  # fmt: skip
+    return ""
 
 
 def _set_dimensions(

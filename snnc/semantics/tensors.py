@@ -64,7 +64,7 @@ def signal_names(network: model.Network) -> dict[str, tuple[str, TensorType]]:
             names.update(_layer_names(node))
         else:
             names[node.name] = (f"op:{node.name}", TensorType(True, True, node.shape, node.dimension))
-            for weight in node.op.weights():
+            for weight in node.own_weights:
                 path = f"{node.name}.{weight.name}"
                 names[path] = (f"weight:{path}", TensorType(False, False, weight.shape, weight.dimension))
     return names

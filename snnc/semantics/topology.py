@@ -6,6 +6,7 @@ from snnc import model
 from snnc.diagnostics import Code, Label
 from snnc.semantics.circles import draw_circle
 from snnc.semantics.elaboration import Elaboration, PendingLayer
+from snnc.units import unit_name
 
 
 def check_ports(layer: PendingLayer) -> None:
@@ -25,7 +26,8 @@ def check_channels(layer: PendingLayer) -> None:
     for param in layer.neuron.params:
         if param.per == "channel" and len(layer.shape) == 1:
             layer.scope.findings.add(
-                Code.SHAPE_MISMATCH, layer.span, f"`{param.name}` of `{layer.name}` is `per channel`, and a layer of one axis has no channels",
+                Code.SHAPE_MISMATCH, layer.span,
+                f"`{param.name}` of `{layer.name}` is `per channel`, and a layer of one axis has no channels",
                 help="write `per neuron`",
                 labels=(Label(param.span, "the parameter"),),
             )  # fmt: skip
@@ -72,3 +74,26 @@ def _at_least(cycle: list[str], network: model.Network) -> str:
     """Say how a delay of the circle that can become 0 breaks it."""
     late = any(isinstance(op, model.OpNode) and op.op.held() for op in map(network.node, cycle))
     return ", or keep the delay in it above one: `in (1 step, 10 ms)` behind its draw" if late else ""
+
+
+def check_sharing(e: Elaboration, found: list[model.Node]) -> None:
+    """Operations that share weights are of one kind, and their weights alike in shape and unit."""
+    ops = {node.name: node for node in found if isinstance(node, model.OpNode)}
+    for node in ops.values():
+        if not node.shares or node.shares not in ops:
+            continue
+        other = ops[node.shares]
+        alike = [(w.name, w.shape, w.dimension) for w in node.op.weights()] == [
+            (w.name, w.shape, w.dimension) for w in other.op.weights()
+        ]
+        if other.shares or node.op.kind != other.op.kind or not alike:
+            mine, theirs = (
+                ", ".join(f"`{w.name}` {list(w.shape)} {unit_name(w.dimension)}" for w in n.op.weights())
+                for n in (node, other)
+            )
+            e.ops[node.name].scope.findings.add(
+                Code.SHAPE_MISMATCH, node.span, f"this `{node.op.kind}` cannot take the weights of `{e.local(other.name)}`",
+                help=f"it has {mine}, the other ({other.op.kind}) {theirs}" if not other.shares
+                else f"`{e.local(other.name)}` shares the weights of `{e.local(other.shares)}`: name that one",
+                labels=(Label(other.span, "the weights"),),
+            )  # fmt: skip

@@ -16,7 +16,7 @@ PAGES = Path(snnc.__file__).parent / "explain"
 # What cannot be shown in a fenced block: a text of a megabyte, bytes, files that are missing, a command line.
 WITHOUT_EXAMPLE = {
     Code.TOO_LARGE, Code.NOT_TEXT, Code.NO_DATA, Code.BAD_DATA, Code.BAD_WEIGHTS, Code.DIVERGED, Code.BAD_PATH,
-    Code.CANNOT_RESUME, Code.FOLDER_IN_USE, Code.CANNOT_WRITE,
+    Code.CANNOT_RESUME, Code.FOLDER_IN_USE, Code.CANNOT_WRITE, Code.MISSING_PACKAGE,
     Code.OUT_OF_MEMORY, Code.RUN_FAILED, Code.NO_SUCH_DEVICES, Code.NOT_JOINED, Code.PROCESS_LOST,
 }  # fmt: skip
 WITH_EXAMPLE = [code for code in Code if code not in WITHOUT_EXAMPLE]

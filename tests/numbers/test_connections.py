@@ -21,6 +21,10 @@ CASES = {
     "inhibit": """
         x -> dense(8) -> LIF() as h -> dense(4) -> LI(tau = 20 ms) as out
         h -> inhibit(others = -0.2) -> delay(1 step) -> h""",
+    "shared weights": """
+        x -> dense(8) as d -> LIF() as h -> dense(8, share = d) -> LIF() as g -> dense(8) as r -> LI(tau = 20 ms) as out
+        g -> dense(8, share = r) -> delay(1 step) -> g
+        h -> dense(share = d) -> delay(2 steps) -> h""",
     "joins in a loop": """
         x -> dense(8) -> LIF() as a
         layer h = LIF[8]()
@@ -113,3 +117,22 @@ def test_an_embedding_looks_rows_up(size):
     assert_same_signals(expected, model.scan(**x)[0])
     gradient, _ = assert_same_gradients(model, x)
     assert np.any(np.asarray(gradient[0]) != 0)
+
+
+def test_shared_weights_are_one_array():
+    model = network(CASES["shared weights"])
+
+    assert list(model.module.PARAM_NAMES) == ["d.w", "r.w"]
+
+
+@pytest.mark.parametrize("image", [True, False])
+def test_a_convolution_shares_its_kernel(image):
+    size = "3, 6, 6" if image else "3, 9"
+    edges = "x -> conv(3, pad = 1) as k -> LIF() as h -> conv(3, pad = 1, share = k) -> LIF() as g"
+    model = network(edges, size)
+    x = {"x": spikes(*map(int, size.split(",")))}
+
+    expected = model.interpret(**x)
+    assert expected["g.spike"].any()
+    assert_same_signals(expected, model.run(**x))
+    assert_same_gradients(model, x)

@@ -68,9 +68,9 @@ def test_run_and_the_scanned_step_round_alike(precision):
     assert_same_signals(model.run(**x), signals)
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 1e-10), ("f16", 1e-4)])
+@pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 1e-10), ("f16", 1e-6)])
 def test_the_derived_gradient_rounds_as_that_of_the_step(precision, tolerance):
-    """In float16 each product scales its cotangents by a power of two, and what is lost below that differs."""
+    """In float16 each product scales its cotangents by a power of two, below which what is too small is lost."""
     model, x = model_in(precision)
 
     gradient = assert_same_gradients(model, x, tolerance=tolerance)
@@ -83,11 +83,10 @@ def test_the_first_step_is_that_of_the_interpreter_to_rounding(precision, near):
     """Later steps differ by more where a potential comes close to the threshold: the meaning stays float64."""
     model, x = model_in(precision)
     x = {"a": x["a"][:1]}
-    found, meant = model.run(**x), model.interpret(**x)
+    found, meant = (s["h.v"] + 0.4 * s["h.spike"] for s in (model.run(**x), model.interpret(**x)))  # before the reset
 
-    scale = np.abs(meant["h.v.pre"]).max()
-    np.testing.assert_allclose(found["h.v.pre"], meant["h.v.pre"], rtol=0, atol=4 * near * scale)
-    assert np.abs(found["h.v.pre"] - meant["h.v.pre"]).max() > 0
+    np.testing.assert_allclose(found, meant, rtol=0, atol=4 * near * np.abs(meant).max())
+    assert np.abs(found - meant).max() > 0
 
 
 def lowered(precision, platform):

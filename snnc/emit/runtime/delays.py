@@ -71,12 +71,16 @@ def tapped(window: Array, kernel: Array) -> Array:
     return jnp.sum(window[: kernel.shape[0]] * kernel, axis=0)
 
 
-def delayed_product(window: Array, kernel: Array) -> Array:
+def delayed_product(
+    window: Array,
+    kernel: Array,
+    product: Callable[[Array, Array], Array] = jnp.matmul,
+) -> Array:
     """One product of the past steps [K, B, ..., n] with a kernel [K, n, m]."""
     count, n, m = kernel.shape
     side_by_side = jnp.moveaxis(window[:count], 0, -2)
     flat = side_by_side.reshape(*side_by_side.shape[:-2], count * n)
-    return flat @ kernel.reshape(count * n, m)
+    return product(flat, kernel.reshape(count * n, m))
 
 
 def delayed_units(x: Array, ring: Array, delay: Array, length: int = 0) -> Array:
@@ -149,12 +153,18 @@ def delayed_taps(x: Array, ring: Array, kernel: Array, length: int = 0) -> Array
     return over_taps(x, ring, kernel, lambda past, weights: past * weights, length)
 
 
-def delayed_products(x: Array, ring: Array, kernel: Array, length: int = 0) -> Array:
+def delayed_products(
+    x: Array,
+    ring: Array,
+    kernel: Array,
+    length: int = 0,
+    product: Callable[[Array, Array], Array] = jnp.matmul,
+) -> Array:
     """As `delayed_dense`, one product for each step of the kernel.
 
     With `length` gradients across multiples of so many steps are cut.
     """
-    return over_taps(x, ring, kernel, jnp.matmul, length)
+    return over_taps(x, ring, kernel, product, length)
 
 
 def delayed_dense(x: Array, ring: Array, kernel: Array) -> Array:

@@ -74,8 +74,11 @@ def rounded(a: Array, dtype: Any) -> Array:
 
 
 def scale_of(d: Array, dtype: Any) -> Array | float:
-    """The power of two that brings the largest of `d` near 1; 1 where `dtype` has as small numbers as float32."""
+    """A power of two that makes all of `d` fit `dtype`: 1 where that reaches as far as float32.
+
+    Of float16, the largest comes just below the end, so that those 2^-29 as small are still held.
+    """
     if jnp.finfo(dtype).nexp == jnp.finfo(jnp.float32).nexp:
         return 1.0
     exponent = jnp.frexp(jnp.max(jnp.abs(d)))[1]
-    return jnp.ldexp(jnp.ones((), d.dtype), jnp.clip(-exponent, -100, 100))
+    return jnp.ldexp(jnp.ones((), d.dtype), jnp.clip(15 - exponent, -100, 100))

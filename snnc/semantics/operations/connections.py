@@ -23,9 +23,9 @@ SPARSE = (
     Argument("listed"),
     Argument("seed", "whole", 0),
     Argument("bias", "flag"),
-    *(Argument(name) for name in ("init", "w", "b")),
+    *(Argument(name) for name in ("init", "w", "b", "share")),
 )
-ONE_TO_ONE = (Argument("value"), Argument("init"), Argument("w"))
+ONE_TO_ONE = (Argument("value"), *(Argument(name) for name in ("init", "w", "share")))
 INHIBIT = (Argument("others"),)
 ATTENTION = (Argument("heads", "count", 1), Argument("scale", "number", 1.0))
 EMBEDDING = (Argument("size", "count"), Argument("count", "count"), Argument("init"), Argument("w"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from math import prod
 
 from snnc.diagnostics import Code
@@ -84,10 +85,8 @@ def with_delays(build: Build, dense: Dense) -> Dense | None:
     times = read_times(build, arg, shape, prod(shape))
     if times is None:
         return None
-    return DelayedDense(
-        dense.fan_in, dense.size, dense.init, dense.bias, dense.bias_init, dense.dimension, dense.bias_dimension,
-        times=times,
-    )  # fmt: skip
+    own = {f.name: getattr(dense, f.name) for f in fields(dense) if f.name != "memory"}
+    return DelayedDense(**own, times=times)
 
 
 def steps_of(time: float, dt: float, span: Span, scope: Scope, what: str) -> int:

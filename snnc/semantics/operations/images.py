@@ -21,7 +21,7 @@ _PLACED = (
     Argument("pad", "wholes", (0,), (SAME,)),
     Argument("dilation", "counts", (1,)),
 )
-_WEIGHTS = (Argument("bias", "flag"), *(Argument(name) for name in ("init", "w", "b")))
+_WEIGHTS = (Argument("bias", "flag"), *(Argument(name) for name in ("init", "w", "b", "share")))
 CONV = (Argument("size", "count"), *_PLACED, Argument("groups", "count", 1), *_WEIGHTS)
 DEPTHWISE = (*_PLACED, Argument("multiplier", "count", 1), *_WEIGHTS)
 POOL = (Argument("size", "counts"), Argument("stride", "counts"), Argument("pad", "wholes", (0,)))

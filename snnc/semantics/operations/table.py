@@ -67,7 +67,7 @@ MANY = 1000  # sources of one operation
 _DENSE = (
     Argument("size", "count"),
     Argument("bias", "flag"),
-    *(Argument(name) for name in ("init", "w", "b", "delay", "max", "sigma")),
+    *(Argument(name) for name in ("init", "w", "b", "share", "delay", "max", "sigma")),
     Argument("kernel", "word", None, KERNELS),
     Argument("learn"),
 )
