@@ -397,3 +397,17 @@ class Recipe:
     steps: int | None
     doc: str
     span: Span
+    length: str | None = None  # the field that holds the steps of each sample; None: all have the same
+    carry: bool = False  # the states of layers and delays go on from batch to batch
+    burn_in: int = 0  # steps at the start of each sample that do not count
+    fields: tuple[tuple[str, TensorType], ...] = ()  # fields of the data that its expressions may name
+
+    @property
+    def counts_steps(self) -> bool:
+        """Whether some steps of a sequence do not count."""
+        return self.length is not None or self.burn_in > 0
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether a sequence is taken in parts, or one goes on where another ended."""
+        return self.checkpoint is not None or self.carry or self.burn_in > 0

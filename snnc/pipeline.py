@@ -152,7 +152,13 @@ def _field_loader(program: Program, data_dir: Path | None) -> Callable[[model.Da
         except CompileError:
             return None  # the file is not here; whoever trains will hear of it
         return tuple(
-            model.Field(name, array.shape[1:], array.ndim > 2, "class" if name == "label" else "real", None)
+            model.Field(
+                name,
+                array.shape[1:],
+                array.ndim > (1 if name == "label" else 2),
+                "class" if name == "label" else "real",
+                None,
+            )
             for name, array in loaded.fields.items()
         )
 

@@ -14,24 +14,27 @@ _INT32_MAX = 2**31 - 1
 
 
 def class_numbers(array: np.ndarray, span: Span, place: str) -> np.ndarray:
-    """Return int32 [samples] from integers of any width, from floats without fraction, and from shape [samples, 1]."""
+    """Return int32 [samples], or [samples, steps], from integers of any width and from floats without fraction.
+
+    Shape [samples, 1] becomes [samples].
+    """
     _check_numbers(array, span, place)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    if array.ndim != 1:
+    if array.ndim > 2:
         raise fail(
             Code.BAD_DATA,
             span,
-            f"{place} has shape {array.shape}: one class number for each sample is expected",
-            help="turn one-hot rows into numbers by `argmax(axis=1)`, or give a target another name than `label`",
+            f"{place} has shape {array.shape}: one class number for each sample, or for each of its steps, is expected",
+            help="turn one-hot rows into numbers by `argmax(axis=-1)`, or give a target another name than `label`",
         )
     odd = (np.floor(array) != array) | (array < 0) | (array > _INT32_MAX)  # NaN differs from itself
     if odd.any():
-        index = int(np.argmax(odd))
+        index, value = int(np.argmax(odd)) // (array.size // len(array)), array[odd][0]
         raise fail(
             Code.BAD_DATA,
             span,
-            f"{place} must hold class numbers 0, 1, …: sample {index} has {array[index]}",
+            f"{place} must hold class numbers 0, 1, …: sample {index} has {value}",
             help="number the classes from 0, or give the target another name than `label`",
         )
     return array.astype(np.int32)

@@ -55,7 +55,7 @@ def divide_samples(data: DataSet, val: float | None, test: float | None, seed: i
         if fraction and (split == PART_CODES[part]).any():
             message = f"`{part} = {fraction:g}` asks for a split that the data already has"
             raise fail(Code.BAD_SETTING, span, message, help=f"leave `{part}` out to use the split of the data")
-    codes = split_samples(None if label is None else label[train], len(train), **wanted, seed=seed)
+    codes = split_samples(None if label is None or label.ndim > 1 else label[train], len(train), **wanted, seed=seed)
     split[train] = codes
     for part in PART_CODES:
         if (part == "train" or wanted[part]) and not (split == PART_CODES[part]).any():

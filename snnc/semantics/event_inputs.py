@@ -17,7 +17,7 @@ def event_inputs(network: model.Network, recipe: model.Recipe | None) -> tuple[m
     if recipe is None or recipe.sparse_input == "off":
         return ()
     terms = (recipe.loss, *recipe.penalties, *recipe.metrics)
-    told = obstacles(network, recipe.data, terms, recipe.checkpoint, recipe.precision)
+    told = obstacles(network, recipe.data, terms, recipe.in_parts, recipe.precision)
     return tuple(node for node in network.inputs if node.name not in told)
 
 
@@ -25,7 +25,7 @@ def obstacles(
     network: model.Network,
     data: model.DataSet,
     terms: tuple[model.Term, ...],
-    checkpoint: int | None,
+    in_parts: bool,
     precision: str,
 ) -> dict[str, str]:
     """Return for each input that must stay an array why, as the end of a sentence about it."""
@@ -34,8 +34,8 @@ def obstacles(
     found = {}
     for node in network.inputs:
         reason = _obstacle(node, network, data, f"input:{node.name}" in read)
-        if checkpoint is not None:
-            reason = "is cut into parts by `bptt(checkpoint = …)`"
+        if in_parts:
+            reason = "is cut into parts by `checkpoint`, `carry` or `burn_in`"
         if precision in LOW:
             reason = f"is multiplied in `{precision}`, and lists are added up in float32"
         if reason:
@@ -48,7 +48,7 @@ def read_sparse_input(
     network: model.Network,
     data: model.DataSet,
     terms: tuple[model.Term, ...],
-    checkpoint: int | None,
+    in_parts: bool,
     precision: str,
     findings: Findings,
 ) -> str:
@@ -62,7 +62,7 @@ def read_sparse_input(
             Code.BAD_SETTING, value.span, "`sparse_input` is `auto`, `on` or `off`", help=did_you_mean(word, SPARSE_INPUT)
         )  # fmt: skip
         return SPARSE_INPUT[0]
-    told = obstacles(network, data, terms, checkpoint, precision)
+    told = obstacles(network, data, terms, in_parts, precision)
     if word == "on" and len(told) == len(network.inputs):
         why = "; ".join(f"`{name}` {reason}" for name, reason in told.items())
         findings.add(

@@ -17,13 +17,18 @@ def expects_time(network: model.Network, data: model.DataSet) -> bool:
 
 
 def match_fields(
-    network: model.Network, data: model.DataSet, fields: tuple[model.Field, ...], where: Span, findings: Findings
+    network: model.Network,
+    data: model.DataSet,
+    fields: tuple[model.Field, ...],
+    where: Span,
+    findings: Findings,
+    length: str | None = None,
 ) -> tuple[dict[str, str], int | None]:
     """Return input -> field, and the steps of a presentation where a field has them.
 
-    An input takes the field of its name; one input and one field besides `label` match without.
+    An input takes the field of its name; one input and one field besides `label` and that of the `length` match without.
     """
-    others = [f for f in fields if f.name != "label"]
+    others = [f for f in fields if f.name not in ("label", length)]
     bindings: dict[str, str] = {}
     steps: int | None = None
     for node in network.inputs:

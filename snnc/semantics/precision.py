@@ -7,6 +7,7 @@ from dataclasses import replace
 from snnc import model
 from snnc.diagnostics import Code, Findings, did_you_mean
 from snnc.ops.connections import Sparse
+from snnc.ops.delays import DelayedDense
 from snnc.ops.dense import Dense
 from snnc.syntax import nodes
 
@@ -40,5 +41,5 @@ def with_precision(network: model.Network, precision: str) -> model.Network:
 
 
 def rounds(node: model.OpNode) -> bool:
-    """Whether an operation is a product whose factors can be rounded; one with delays of its synapses keeps float32."""
-    return type(node.op) in (Dense, Sparse)
+    """Whether an operation is a product whose factors can be rounded."""
+    return type(node.op) in (Dense, DelayedDense, Sparse)

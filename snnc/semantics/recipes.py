@@ -23,6 +23,7 @@ from snnc.semantics.recipe_settings import (
     read_start,
 )
 from snnc.semantics.scope import Scope
+from snnc.semantics.sequence_settings import check_sequences, read_sequences
 from snnc.semantics.tensors import Tensors, resolve_tensor, signal_names, tensor_type
 from snnc.syntax import nodes
 from snnc.syntax.walk import parts
@@ -40,6 +41,9 @@ SETTINGS = (
     "start",
     "precision",
     "sparse_input",
+    "length",
+    "carry",
+    "burn_in",
 )
 
 FieldLoader = Callable[[model.DataSet], tuple[model.Field, ...] | None]
@@ -71,12 +75,14 @@ def resolve_recipe(
     freeze = read_freeze(settings, network, findings)
     start = read_start(item, settings, home, findings)
     precision = read_precision(settings, findings)
+    sequences = read_sequences(settings, scope, network, findings)
     check_groups(optimizer, item, network, findings)
     numbers = _numbers(settings, scope)
     if pipeline is None:
         return None
     before = len(findings.errors)
-    steps = _check_inputs(network, pipeline, item, findings)
+    steps = _check_inputs(network, pipeline, item, sequences.length, findings)
+    check_sequences(sequences, settings, pipeline.data, steps, findings)
     if len(findings.errors) > before:
         return None
     tensors = _tensors(item, home, network, pipeline, steps, findings, load_fields)
@@ -94,7 +100,8 @@ def resolve_recipe(
     if findings.errors or loss is None:
         return None
     terms = (loss, *penalties, *metrics)
-    sparse_input = read_sparse_input(settings, network, pipeline.data, terms, learning.checkpoint, precision, findings)
+    in_parts = learning.checkpoint is not None or sequences.carry or sequences.burn_in > 0
+    sparse_input = read_sparse_input(settings, network, pipeline.data, terms, in_parts, precision, findings)
     return model.Recipe(
         name=item.name,
         network=network.name,
@@ -116,6 +123,10 @@ def resolve_recipe(
         steps=steps,
         doc=item.doc,
         span=name_span(item),
+        length=sequences.length,
+        carry=sequences.carry,
+        burn_in=sequences.burn_in,
+        fields=tuple((v.removeprefix("field:"), t) for v, t in tensors.names.values() if v.startswith("field:")),
     )
 
 
@@ -133,11 +144,7 @@ def _settings(item: nodes.Train, findings: Findings) -> dict[str, nodes.Expr]:
         if not isinstance(part, nodes.Setting):
             continue
         name = part.path.text
-        if name in ("carry", "burn_in"):
-            findings.add(
-                Code.NOT_YET, part.span, f"not supported yet: `{name}` (streaming over samples)", help="take it out"
-            )
-        elif name not in SETTINGS:
+        if name not in SETTINGS:
             findings.add(
                 Code.UNKNOWN_NAME,
                 part.path.span,
@@ -154,14 +161,16 @@ def _settings(item: nodes.Train, findings: Findings) -> dict[str, nodes.Expr]:
     return settings
 
 
-def _check_inputs(network: model.Network, pipeline: Pipeline, item: nodes.Train, findings: Findings) -> int | None:
+def _check_inputs(
+    network: model.Network, pipeline: Pipeline, item: nodes.Train, length: str | None, findings: Findings
+) -> int | None:
     """Match every input with a field, as far as fields are known; return the steps of a presentation."""
     data = pipeline.data
     if data.fields is None:
         if data.encoder is None and data.source.name in ("csv", "idx") and network.layers:
             needs_encoder(data, network.inputs[0].name if network.inputs else "?", findings)
         return pipeline.steps
-    _, steps = match_fields(network, data, data.fields, item.data.span, findings)
+    _, steps = match_fields(network, data, data.fields, item.data.span, findings, length)
     return steps if steps is not None else pipeline.steps
 
 
@@ -177,7 +186,7 @@ def _tensors(
     names = dict(signal_names(network))
     names.update({o.name: (f"output:{o.name}", o.type) for o in network.outputs})
     fields = pipeline.data.fields
-    if fields is None and _unknown_names(item, names):
+    if fields is None and (_unknown_names(item, names) or _label_beside_steps(item, names)):
         fields = load_fields(pipeline.data)
     if fields is None:
         fields = (model.Field("label", (), False, "class", None), *_guessed_fields(item, names))
@@ -207,6 +216,16 @@ def _unknown_names(item: nodes.Train, names: dict[str, tuple[str, model.TensorTy
     """Whether a loss or metric names something that is neither of the network nor `label`."""
     found = [e.text for expr in _tensor_expressions(item) for e in parts(expr) if isinstance(e, nodes.Name)]
     return any(name not in names and name not in ("label", "pi", "inf", "dt") for name in found)
+
+
+def _label_beside_steps(item: nodes.Train, names: dict[str, tuple[str, model.TensorType]]) -> bool:
+    """Whether `label` is compared with something over time, so that each step may have its own."""
+    for expr in _tensor_expressions(item):
+        for call in (e for e in parts(expr) if isinstance(e, nodes.Call)):
+            used = [e.text for arg in call.args for e in parts(arg.value) if isinstance(e, nodes.Name)]
+            if "label" in used and any(names[name][1].time for name in used if name in names):
+                return True
+    return False
 
 
 def _tensor_expressions(item: nodes.Train) -> list[nodes.Expr]:

@@ -69,10 +69,10 @@ FAULTS = {
         None,
         "field `x` of `f` has 1 values that are too large for 32-bit integers, the first in sample 1",
     ),
-    "one-hot": (
-        {"label": np.eye(3, dtype=int)},
+    "one-hot for each step": (
+        {"label": np.ones((3, 4, 5), int)},
         None,
-        "field `label` of `f` has shape (3, 3): one class number for each sample is expected",
+        "field `label` of `f` has shape (3, 4, 5): one class number for each sample, or for each of its steps, is expected",
     ),
     "fraction": (
         {"label": np.array([0, 0.5])},

@@ -29,7 +29,9 @@ def varied(neuron, per):
     A parameter from which another one's training starts keeps its value.
     """
     held = set() if neuron.refractory is None else set(variables(neuron.refractory))
-    starts = {v for p in neuron.params if p.trainable and not isinstance(p.value, resolved.Drawn) for v in variables(p.value)}
+    starts = {
+        v for p in neuron.params if p.trainable and not isinstance(p.value, resolved.Drawn) for v in variables(p.value)
+    }
     drawn = []
     for p in neuron.params:
         if isinstance(p.value, Num) and np.isfinite(p.value.value) and p.name not in starts:

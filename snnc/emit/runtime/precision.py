@@ -68,17 +68,17 @@ def rounded_product(a: Array, b: Array, dtype: Any) -> Array:
 
 
 def rounded(a: Array, dtype: Any) -> Array:
-    """The nearest numbers that `dtype` holds, in the type of `a`; too small ones are 0."""
-    bits = jnp.finfo(dtype)
-    return lax.reduce_precision(a, int(bits.nexp), int(bits.nmant))
+    """The nearest numbers of bfloat16 or float16, in the type of `a`; tiny ones are 0."""
+    exponent, mantissa = (5, 10) if dtype == jnp.float16 else (8, 7)
+    return lax.reduce_precision(a, exponent, mantissa)
 
 
 def scale_of(d: Array, dtype: Any) -> Array | float:
-    """A power of two that makes all of `d` fit `dtype`: 1 where that reaches as far as float32.
+    """A power of two that makes all of `d` fit `dtype`: 1 for bfloat16, as wide as float32.
 
-    Of float16, the largest comes just below the end, so that those 2^-29 as small are still held.
+    In float16 the largest comes near the end, and 2^-29 of it is still held.
     """
-    if jnp.finfo(dtype).nexp == jnp.finfo(jnp.float32).nexp:
+    if dtype != jnp.float16:
         return 1.0
     exponent = jnp.frexp(jnp.max(jnp.abs(d)))[1]
     return jnp.ldexp(jnp.ones((), d.dtype), jnp.clip(15 - exponent, -100, 100))
