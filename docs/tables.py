@@ -170,6 +170,7 @@ _OPERATION_WORDS = {
     "sum_pool": "sum of each window",
     "max_pool": "largest number of each window; of equal ones the first has the gradient",
     "reshape": "the same numbers on other axes: `reshape([1, 28, 28])`",
+    "transpose": "the last two axes change places",
     "upsample": "each place repeated `factor` times along each axis",
     "bias": "adds one trainable number for each unit of the last axis",
     "scale": "multiplies by a fixed quantity, which may carry a unit",

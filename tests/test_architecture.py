@@ -49,6 +49,7 @@ ALONE = (RUNTIME, "data.batches", "data.event_lists")  # import nothing of ours:
 # Files that may exceed 400 lines, and how far.
 LONG = {
     "syntax/nodes.py": 500,  # one class for each rule of the grammar
+    "model.py": 450,  # one class for each part of a resolved model
 }
 
 

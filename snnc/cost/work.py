@@ -19,7 +19,7 @@ from snnc.plan import Adjoint, Assign, Fire, Integrate, Pullback, Statement
 _NORM = 12  # to add up, to subtract the mean, to square, to scale and to shift, all with the weight of each sample
 _STAGES = {"euler": 1, "rk2": 2, "rk4": 4}  # slopes evaluated in a substep
 _SPIKES_PASS = frozenset(
-    {"flatten", "reshape", "delay", "dropout", "scale", "avg_pool", "sum_pool", "max_pool", "upsample"}
+    {"flatten", "reshape", "transpose", "delay", "dropout", "scale", "avg_pool", "sum_pool", "max_pool", "upsample"}
 )  # operations that leave a 0 a 0
 
 
@@ -67,7 +67,7 @@ def flops(case: Case) -> Flops:
         elif isinstance(node.op, UnitDelays) and node.op.has_kernel:
             plain += 2 * numbers * _taps(node.op)
             transposed += 4 * numbers * _taps(node.op)
-        elif node.op.kind not in ("flatten", "reshape", "delay"):
+        elif node.op.kind not in ("flatten", "reshape", "transpose", "delay"):
             bias = any(w.name == "b" for w in node.op.weights())
             count = int(bias) if isinstance(node.op, Dense | Conv) else _each(node.op)
             plain += numbers * count

@@ -18,12 +18,12 @@ import numpy as np
 
 from snnc.data.binning import Recording, bin_recordings
 from snnc.data.files import LoadContext, check_bytes, find_file, unreadable
+from snnc.data.hdf5_lengths import MAX_CHUNK, check_lengths
 from snnc.data.record import DataSet, Part, join_parts, make_dataset
 from snnc.diagnostics import Code, fail
 
 SPEECH_UNITS = 700  # of the cochlea model
 MAX_UNITS = 1_000_000
-MAX_CHUNK = 2**28  # bytes of one stored piece of an array: a piece is unpacked whole
 _TOGETHER = 256  # samples read at once
 _DAMAGE = (OSError, KeyError, ValueError, TypeError, RuntimeError, MemoryError, OverflowError, AttributeError)
 
@@ -50,6 +50,8 @@ def load_events(context: LoadContext, path: str, units: int, limit: int | None) 
                 told = ", ".join(f"`{name}` has {length}" for name, length in lengths.items())
                 raise ValueError(f"its arrays differ in length: {told}")
             count = len(labels) if limit is None else min(limit, len(labels))
+            for array in (times, places):
+                check_lengths(h5py, array, file)
             check_bytes(count * (binning.steps * math.prod(shape) + 16), context.span, path)
             counts = bin_recordings(_recordings(times, places, count, path), count, (units,), binning, context.span)
             label = np.asarray(labels[:count])

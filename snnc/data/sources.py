@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from snnc.data import csv, digits, dvs_gesture, folder, hdf5, idx, nmnist, npz, randman, yinyang
+from snnc.data import csv, cues, digits, dvs_gesture, folder, hdf5, idx, nmnist, npz, randman, yinyang
 from snnc.data.arguments import Argument, check_arguments
 from snnc.data.files import LoadContext
 from snnc.data.record import PART_CODES, DataSet, FieldInfo, Part, join_parts
@@ -176,6 +176,27 @@ SOURCES: Mapping[str, SourceSpec] = MappingProxyType(
                 ),
                 shared=FRACTIONS,
                 fields=lambda values: randman.describe_randman(values["classes"], values["units"], values["steps"]),
+            ),
+            _source(
+                "cue_accumulation",
+                "cues on two sides, and after a pause the question which side had more; times in steps",
+                cues.load_cues,
+                own=(
+                    Argument("samples", "int", 2000),
+                    Argument("cues", "int", 7, maximum=1000),
+                    Argument("units", "int", 40, maximum=100_000),
+                    Argument("cue", "int", 100),
+                    Argument("gap", "int", 50, minimum=0),
+                    Argument("pause", "int", 1050, minimum=0),
+                    Argument("recall", "int", 150),
+                    Argument("rate", "float", 0.04, minimum=0.0, maximum=1.0),
+                    SEED,
+                ),
+                shared=FRACTIONS,
+                fields=lambda values: cues.describe_cues(
+                    cues.count_steps(*(values[name] for name in ("cues", "cue", "gap", "pause", "recall"))),
+                    values["units"],
+                ),
             ),
             _source(
                 "npz",

@@ -29,7 +29,20 @@ def emit(plan: StepPlan, recipe: model.Recipe | None, source: str, kernel: Kerne
     in_kernels = read_signals(tuple(t.value for t in terms)) if chosen_kernel(kernel) == "pallas" else None
     events = event_inputs(plan.network, recipe)
     names = frozenset(node.name for node in events)
-    view = model_view(plan, file_word(source), steps, truncate, ops, half, checkpoint, in_kernels, names)
+    view = model_view(
+        plan,
+        file_word(source),
+        steps,
+        truncate,
+        ops,
+        half,
+        checkpoint,
+        in_kernels,
+        names,
+        carry=recipe is not None and recipe.carry,
+        burn_in=0 if recipe is None else recipe.burn_in,
+        counts=recipe is not None and recipe.counts_steps,
+    )
     training = None if recipe is None else training_view(plan, recipe, events)
     views = {
         "view": view,

@@ -17,6 +17,8 @@ from snnc.emit.readouts import network_folds, network_printer, step_outputs
 from snnc.emit.sequence_view import network_step_lines, sequence_view
 from snnc.emit.state import (
     buffer_update,
+    carried_fields,
+    kernel_fields,
     next_state,
     start_name,
     state_after_part,
@@ -99,7 +101,14 @@ class ModelView:
     step_state: str
     step_outputs: tuple[LineView, ...]
     output_values: str
-    checkpoint: str  # "" where sequences are not taken in parts
+    parts: bool  # whether sequences are taken in parts, or go on from one to the next
+    part_call: str  # a sequence in evaluation
+    training_call: str  # in training, in parts
+    carried: tuple[FieldView, ...]  # states that go on from batch to batch
+    carried_values: str
+    first_values: str
+    counts: bool  # whether some steps do not count
+    checkpoint: str  # "" where sequences are not computed again in parts for their gradient
     activity: tuple[str, ...]  # layers whose spikes are summed over the parts
     part_state: str
     end: str  # the name of the last state, "_" where nothing reads it
@@ -121,19 +130,23 @@ def model_view(
     checkpoint: int | None,
     in_kernels: tuple[model.Signal, ...] | None,
     events: frozenset[str],
+    carry: bool = False,
+    burn_in: int = 0,
+    counts: bool = False,
 ) -> ModelView:
     """Return the view of a network; `extra_ops` are operations that losses or metrics read.
 
     With `half` the margins that gradients need are kept in 16 bits; `checkpoint` is the length of the parts in which
     `run` takes a sequence in training (0: about the root of the steps). With `in_kernels`, the signals that losses and
-    metrics read, layers run in kernels where they can. Inputs in `events` may come as event lists.
+    metrics read, layers run in kernels where they can. Inputs in `events` may come as event lists. With `carry` states go
+    on from batch to batch; the first `burn_in` steps get no gradient; with `counts` some steps do not count.
     """
     network = plan.network
     kept = extra_ops | frozenset(uses(tuple(o.value for o in network.outputs), "op:"))
     params, buffers = stored_parameters(plan), stored_buffers(plan)
     folds = network_folds(network)
-    readouts = network_printer(network, step=False)
-    streaming = network_printer(network, step=True, folds=folds, steps=steps)
+    readouts = network_printer(network, step=False, counts="counting" if counts else "")
+    streaming = network_printer(network, step=True, folds=folds, steps=steps, burn_in=burn_in)
     names = [node.name for node in plan.order if isinstance(node, model.OpNode) and node.name in kept]
     starts, state_fields = state_starts(plan, folds)
     surrogates = {
@@ -144,7 +157,8 @@ def model_view(
     }
     adjoints = {body.name: adjoint_of(body, plan, half) for body in plan.types}
     kernels = {} if in_kernels is None else kernels_of(plan, adjoints, in_kernels)
-    ends = checkpoint is not None
+    ends = checkpoint is not None or carry or burn_in > 0
+    carried = carried_fields(plan, state_fields) if carry else ()
     blocks = _blocks(plan, adjoints, truncate, ends)
     sequence = sequence_view(plan, adjoints, truncate, frozenset(kept), ends, kernels, blocks, events=events)
     return ModelView(
@@ -182,19 +196,26 @@ def model_view(
         step_lines=tuple(network_step_lines(plan, step_states(plan), kept, blocks)),
         blocks=tuple(blocks.views.values()),
         step_state=", ".join(f"{f.name}={next_state(f.name, plan, folds)}" for f in state_fields),
-        step_outputs=tuple(step_outputs(network, folds, streaming, steps)),
+        step_outputs=tuple(step_outputs(network, folds, streaming, steps, burn_in)),
         output_values=", ".join(f"{field_name(o.name)}={identifier(o.name)}" for o in network.outputs),
         checkpoint="" if checkpoint is None else repr(checkpoint),
-        activity=_spiking(network) if checkpoint is not None else (),
+        parts=ends,
+        part_call="part(state, x, steps)",
+        training_call=_training_call(plan, checkpoint, burn_in),
+        carried=carried,
+        carried_values=", ".join(f"{f.name}=end.{f.name}" for f in carried),
+        first_values=", ".join(f"{f.name}=state.{f.name}" for f in carried),
+        counts=counts,
+        activity=_spiking(network) if checkpoint is not None and not counts else (),
         part_state=", ".join(f"{f.name}={state_after_part(f.name, plan, folds)}" for f in state_fields),
-        end="end" if buffer_update(plan, parts=True) else "_",
+        end="end" if carry or buffer_update(plan, parts=True) else "_",
         run_lines=sequence.lines,
         loops=sequence.loops,
         readout_lines=tuple(
             LineView(f"output {o.name}  ({place(o.span)})", f"{identifier(o.name)} = {readouts.text(o.value)}")
             for o in network.outputs
         ),
-        buffer_update=buffer_update(plan, checkpoint is not None),
+        buffer_update=buffer_update(plan, ends),
         uses_keys=uses_keys(plan),
         has_inputs=bool(network.inputs),
     )
@@ -215,6 +236,16 @@ def _blocks(plan: StepPlan, adjoints: dict[str, Adjoint | str], truncate: int | 
     taken |= {"run_part", "run_batch", *(f"{name}State" for name in ("Train",))}
     blocks = Blocks(run, step, ends, frozenset(taken))
     return blocks
+
+
+def _training_call(plan: StepPlan, checkpoint: int | None, burn_in: int) -> str:
+    """Return how `run` takes a sequence in training, "" where as in evaluation."""
+    if not burn_in:
+        return "" if checkpoint is None else f"in_parts(part, state, x, steps, {checkpoint})"
+    rest = "part" if checkpoint is None else f"partial(in_parts, part, length={checkpoint})"
+    kernels = kernel_fields(plan)
+    kept = f", {strings(list(kernels))}" if kernels else ""
+    return f"after_burn_in(part, {rest}, state, x, steps, BURN_IN{kept})"
 
 
 def _derived(adjoint: Adjoint | str) -> Adjoint | None:

@@ -19,7 +19,7 @@ _TAKEN = frozenset(
         "constrained", "readout", "objective", "loss_fn", "train_step", "init_train_state", "evaluate_batch", "average",
         "sequence_steps", "total", "fixed", "turned", "kept", "read", "sums", "deltas", "d_carry", "d_read", "part", "end",
         "activity", "run_part", "run_batch", "pl", "triton", "progress", "key_of_epoch", "scheduled", "epoch_batches",
-        "with_events", "step_on", "batches_on",
+        "with_events", "step_on", "batches_on", "counting", "carried", "goes_on",
     }
 )  # fmt: skip
 _BUILTINS = frozenset(dir(builtins))
@@ -35,7 +35,7 @@ _TYPES = frozenset(
         "Array", "Any", "NamedTuple", "Callable", "Iterator", "Mapping", "MODEL", "SOURCE", "MODEL_HASH", "DT", "STEPS",
         "RECIPE", "EPOCHS", "BATCH", "SEED", "SELECT", "SELECT_MAX", "START", "PARAM_NAMES", "BUFFER_NAMES", "INPUTS", "SIGNALS",
         "SPIKING", "Activity", "Progress", "Sequence", "TIMED", "Events",
-        "EventLists", "EVENT_SHARES", "Mesh", "NamedSharding", "PartitionSpec",
+        "EventLists", "EVENT_SHARES", "BURN_IN", "Carried", "Mesh", "NamedSharding", "PartitionSpec",
     }
 )  # fmt: skip
 # What stands before or after the name of a node in names of the emitted file: `d_h`, `h_state`.

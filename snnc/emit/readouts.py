@@ -29,8 +29,15 @@ def fold_slots(fold: FoldUse) -> list[str]:
 
 
 def network_printer(
-    network: model.Network, *, step: bool, folds: tuple[FoldUse, ...] = (), steps: int | None = None
+    network: model.Network,
+    *,
+    step: bool,
+    folds: tuple[FoldUse, ...] = (),
+    steps: int | None = None,
+    burn_in: int = 0,
+    counts: str = "",
 ) -> TensorPrinter:
+    """Return a printer of outputs, in a `step` or over sequences; `counts` is the text of the steps that count."""
     types = dict(signal_names(network).values())
     types |= {f"output:{o.name}": o.type for o in network.outputs}
     values = {}
@@ -38,10 +45,10 @@ def network_printer(
         function = TENSOR_FUNCTIONS[fold.expr.fn].fold
         assert function is not None
         names = dict(zip(function.slots, fold_slots(fold), strict=True))
-        values[fold.expr] = function.value.format(**names, count=_count(fold, steps), dt="DT", n="state.n")
+        values[fold.expr] = function.value.format(**names, count=_count(fold, steps, burn_in), dt="DT", n="state.n")
     spell = _local_spelling(network) if step else signals_spelling(network)
     time = "((state.n + 1) * DT)" if step else "(DT * jnp.arange(1, steps + 1))[:]"
-    return TensorPrinter(spell, types, values, time)
+    return TensorPrinter(spell, types, values, time, counts)
 
 
 def signals_spelling(network: model.Network) -> Spell:
@@ -90,9 +97,9 @@ def _local_spelling(network: model.Network) -> Spell:
 
 
 def step_outputs(
-    network: model.Network, folds: tuple[FoldUse, ...], printer: TensorPrinter, steps: int | None
+    network: model.Network, folds: tuple[FoldUse, ...], printer: TensorPrinter, steps: int | None, burn_in: int
 ) -> list[LineView]:
-    """Advance the accumulators of the readouts, then print the outputs so far."""
+    """Advance the accumulators of the readouts, then print the outputs so far; the first `burn_in` steps do not count."""
     lines: list[LineView] = []
     for fold in folds:
         function = TENSOR_FUNCTIONS[fold.expr.fn].fold
@@ -100,9 +107,9 @@ def step_outputs(
         names = dict(zip(function.slots, fold_slots(fold), strict=True))
         operand = printer.text(fold.expr.args[0])
         olds = {slot: f"state.{name}" for slot, name in names.items()}
-        window = _inside_window(fold, steps, network)
+        window = _inside_window(fold, steps, burn_in)
         for name, update in zip(names.values(), function.update, strict=True):
-            text = update.format(**olds, x=_bracket(operand), n="state.n", count=_count(fold, steps), dt="DT")
+            text = update.format(**olds, x=_bracket(operand), n="state.n", count=_count(fold, steps, burn_in), dt="DT")
             if window:
                 text = f"jnp.where({window}, {text}, state.{name})"
             lines.append(LineView("" if lines else "the readouts so far", f"{name} = {text}"))
@@ -115,30 +122,30 @@ def _bracket(text: str) -> str:
     return text if all(c.isalnum() or c in "._[]" for c in text) else f"({text})"
 
 
-def _limits(expr: Apply, steps: int | None) -> tuple[int, int | None]:
+def _limits(expr: Apply, steps: int | None, burn_in: int) -> tuple[int, int | None]:
     if expr.attr("last") is not None:
         if steps is None:
             raise fail(
                 Code.NOT_YET, expr.span, "not supported yet: a window `last` where no recipe says how long a sample is",
                 help="use `from = …`, or name a recipe whose data has a `duration`",
             )  # fmt: skip
-        return max(0, steps - int(float(expr.attr("last") or 0))), None
+        return max(burn_in, steps - int(float(expr.attr("last") or 0))), None
     stop = expr.attr("stop")
-    return int(float(expr.attr("start") or 0)), None if stop is None else int(float(stop))
+    return max(burn_in, int(float(expr.attr("start") or 0))), None if stop is None else int(float(stop))
 
 
-def _inside_window(fold: FoldUse, steps: int | None, network: model.Network) -> str:
-    start, stop = _limits(fold.expr, steps)
+def _inside_window(fold: FoldUse, steps: int | None, burn_in: int) -> str:
+    start, stop = _limits(fold.expr, steps, burn_in)
     tests = [f"(state.n >= {start})"] if start else []
     tests += [f"(state.n < {stop})"] if stop is not None else []
     return " & ".join(tests)
 
 
-def _count(fold: FoldUse, steps: int | None) -> str:
+def _count(fold: FoldUse, steps: int | None, burn_in: int) -> str:
     """Steps of the window up to and with this one."""
     expr = fold.expr
-    if expr.attr("last") is None and expr.attr("start") is None and expr.attr("stop") is None:
+    start, stop = _limits(expr, steps, burn_in)
+    if start == 0 and stop is None and expr.attr("last") is None and expr.attr("start") is None:
         return "(state.n + 1)"
-    start, stop = _limits(expr, steps)
     upper = "state.n + 1" if stop is None else f"jnp.minimum(state.n + 1, {stop})"
     return f"({upper} - {start})"

@@ -148,6 +148,21 @@ def state_after_part(field: str, plan: StepPlan, folds: tuple[FoldUse, ...]) -> 
     return "state.n + steps" if field == "n" else next_state(field, plan, folds)
 
 
+def carried_fields(plan: StepPlan, fields: tuple[FieldView, ...]) -> tuple[FieldView, ...]:
+    """Return the fields of `State` that a recipe with `carry` takes from batch to batch: those of layers and delays."""
+    names = {field_name(layer.name) for layer in plan.network.layers}
+    names |= {identifier(node.name) for node in plan.network.operations if is_ring(node)}
+    return tuple(f for f in fields if f.name in names)
+
+
+def kernel_fields(plan: StepPlan) -> tuple[str, ...]:
+    """Return the fields of `State` that follow from parameters and do not change: the weights of past steps."""
+    nodes = plan.network.operations
+    return tuple(
+        f"{identifier(n.name)}_kernel" for n in nodes if is_ring(n) and isinstance(n.op, WithTimes) and n.op.has_kernel
+    )
+
+
 def _uses_state_key(plan: StepPlan) -> bool:
     return any(body.random for _, body in plan.bodies)
 

@@ -5,12 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from snnc.diagnostics import Code, fail
 from snnc.emit.pytext import number_text, python_text
 from snnc.expr import Apply, Expr, Num, Var, variables, walk
 from snnc.model import TensorType
 from snnc.ops.tensor_functions import TENSOR_FUNCTIONS
 
 WINDOW = ("start", "stop", "last")
+# What a function of a sequence x becomes where only some steps count, {c}; {rest} are its further arguments.
+COUNTED = {
+    "max_over_time": "max_of_counted({x}, {c})",
+    "mean_over_time": "mean_over_time(evened({x}, {c}))",
+    "sum_over_time": "sum_over_time(counted({x}, {c}))",
+    "last_over_time": "sum_over_time(counted({x}, final_steps({c}, 1)))",
+    "count": "spike_count(counted({x}, {c}))",
+    "first_spike_time": "first_counted_spike_time({x}, {c}, {rest})",
+    "count_mse": "count_mse(counted({x}, {c}), {rest})",
+    "van_rossum": "van_rossum_of_counted({x}, {b}, {c}, {rest})",
+    "mean": "mean_of_all(evened({x}, {c}), {rest})",
+    "sum": "sum_per_sample(counted({x}, {c}), {rest})",
+    "l1": "l1(evened({x}, {c}), {rest})",
+    "l2": "l1(evened({x}**2, {c}), {rest})",
+    "activity": "activity(counted({x}, {c}), {rest})",
+    "rate_upper": "rate_upper(evened({x}, {c}), {rest})",
+    "rate_lower": "rate_lower(evened({x}, {c}), {rest})",
+    "rate_target": "rate_target(evened({x}, {c}), {rest})",
+    "rate": "firing_rate(evened({x}, {c}), {rest})",
+}
 Spell = Callable[[str], str]
 
 
@@ -25,12 +46,16 @@ class FoldUse:
 
 @dataclass(frozen=True, slots=True)
 class TensorPrinter:
-    """Prints tensor expressions. `spell` names variables, `types` gives theirs, `folds` replaces readouts."""
+    """Prints tensor expressions. `spell` names variables, `types` gives theirs, `folds` replaces readouts.
+
+    `counts` is the text of the steps that count, "" where all do.
+    """
 
     spell: Spell
     types: Mapping[str, TensorType]
     folds: Mapping[Apply, str]
     time: str  # the text of `time`: an array [T] or a number
+    counts: str = ""
 
     def type_of(self, expr: Expr) -> TensorType:
         """Return the axes of an expression that has already been checked."""
@@ -109,13 +134,37 @@ class TensorPrinter:
         function = TENSOR_FUNCTIONS[expr.fn]
         texts = [self.text(arg) for arg in args]
         options = dict(expr.attrs)
+        first = self.type_of(args[0])
+        if self.counts and first.time and expr.fn in COUNTED:
+            return self._counted(expr, texts, first)
         if function.fold is not None and any(key in options for key in WINDOW):
             texts[0] = f"{_bracket(texts[0])}[{_window(options)}]"
+        return f"{function.runtime}({', '.join([*texts, *self._named(expr, first)])})"
+
+    def _named(self, expr: Apply, first: TensorType) -> list[str]:
         named = [f"{key}={_option(value)}" for key, value in expr.attrs if key not in WINDOW]
-        first = self.type_of(args[0])
         extras = {"dt": "DT", "weight": "weight", "batch_axis": str((1 if first.time else 0) if first.batch else None)}
-        named += [f"{extra}={extras[extra]}" for extra in function.extras]
-        return f"{function.runtime}({', '.join([*texts, *named])})"
+        return [*named, *(f"{extra}={extras[extra]}" for extra in TENSOR_FUNCTIONS[expr.fn].extras)]
+
+    def _counted(self, expr: Apply, texts: list[str], first: TensorType) -> str:
+        """Print a function of a sequence of which only some steps count."""
+        if not first.batch:
+            raise fail(
+                Code.NOT_YET, expr.span,
+                f"not supported yet: `{expr.fn}` of what is the same for all samples, in a recipe with `length` or `burn_in`",
+                help="give it a signal of a layer",
+            )  # fmt: skip
+        options, counts = dict(expr.attrs), self.counts
+        if "last" in options:
+            counts = f"final_steps({counts}, {int(float(options['last']))})"
+        elif "start" in options or "stop" in options:
+            bounds = [str(int(float(options.get("start", 0))))]
+            bounds += [str(int(float(options["stop"])))] if "stop" in options else []
+            counts = f"within({counts}, {', '.join(bounds)})"
+        rest = [*texts[1:], *self._named(expr, first)] if expr.fn != "van_rossum" else self._named(expr, first)
+        form = COUNTED[expr.fn]
+        x = _bracket(texts[0]) if "{x}*" in form else texts[0]
+        return form.format(x=x, b=texts[-1], c=counts, rest=", ".join(rest))
 
 
 def _is_arithmetic(expr: Expr) -> bool:

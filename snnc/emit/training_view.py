@@ -11,6 +11,7 @@ from snnc.emit.names import field_name, identifier, stream_number
 from snnc.emit.parameters import Stored, stored_parameters
 from snnc.emit.pytext import number_text, strings
 from snnc.emit.readouts import signals_spelling
+from snnc.emit.state import carried_fields, state_starts
 from snnc.emit.statement_text import one_line, place
 from snnc.emit.tensor_text import TensorPrinter, uses
 from snnc.ops.delays import WithTimes
@@ -18,7 +19,6 @@ from snnc.ops.encoders import ENCODERS, TRANSFORMS
 from snnc.plan import StepPlan
 from snnc.semantics.fields import expects_time
 from snnc.semantics.tensors import signal_names
-from snnc.units import ONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,9 @@ class TrainingView:
     schedules: tuple[str, ...]  # buffers that a training changes, as arguments of `_replace`
     events: bool
     events_measured: bool
+    carry: bool  # whether states go on from batch to batch
+    first_values: str
+    counts: str  # the text of the steps that count, "" where all do
 
 
 def training_view(plan: StepPlan, recipe: model.Recipe, events: tuple[model.Input, ...]) -> TrainingView:
@@ -90,6 +93,7 @@ def training_view(plan: StepPlan, recipe: model.Recipe, events: tuple[model.Inpu
             f"BATCH = {recipe.batch}",
             f"SEED = {recipe.seed}",
             f"SELECT: str | None = {_quoted(recipe.select.metric if recipe.select else None)}",
+            *((f"BURN_IN = {recipe.burn_in}  # steps of a sample that do not count",) if recipe.counts_steps else ()),
             f"SELECT_MAX = {recipe.select.largest if recipe.select else True}",
             f"START: str | None = {_quoted(recipe.start)}",
             "# fields with a time axis, which comes first in a batch",
@@ -99,6 +103,9 @@ def training_view(plan: StepPlan, recipe: model.Recipe, events: tuple[model.Inpu
         schedules=_schedules(network),
         events=bool(events),
         events_measured=recipe.sparse_input == "auto",
+        carry=recipe.carry,
+        first_values=", ".join(f"{f.name}=state.{f.name}" for f in carried_fields(plan, state_starts(plan, ())[1])),
+        counts=_counts(recipe),
     )
 
 
@@ -114,6 +121,13 @@ def _schedules(network: model.Network) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _counts(recipe: model.Recipe) -> str:
+    if not recipe.counts_steps:
+        return ""
+    length = f', fields["{recipe.length}"]' if recipe.length is not None else ""
+    return f"counted_steps(steps, BURN_IN{length})"
+
+
 def _quoted(text: str | None) -> str:
     return "None" if text is None else f'"{text}"'
 
@@ -126,11 +140,7 @@ def _docstring(text: str) -> str:
 def _printer(network: model.Network, recipe: model.Recipe) -> TensorPrinter:
     types = dict(signal_names(network).values())
     types |= {f"output:{o.name}": o.type for o in network.outputs}
-    fields = recipe.data.fields or (model.Field("label", (), False, "class", None),)
-    for field in fields:
-        shape = field.shape or ()
-        shape = shape[1:] if field.time else shape
-        types[f"field:{field.name}"] = model.TensorType(field.time, True, shape, ONE, field.kind)
+    types |= {f"field:{name}": type_ for name, type_ in recipe.fields}
     whole = signals_spelling(network)
 
     def spell(var: str) -> str:
@@ -139,7 +149,8 @@ def _printer(network: model.Network, recipe: model.Recipe) -> TensorPrinter:
             return f'jnp.asarray(fields["{name}"], float)'
         return whole(var)
 
-    return TensorPrinter(spell, types, {}, "(DT * jnp.arange(1, steps + 1))[:]")
+    counts = "counting" if recipe.counts_steps else ""
+    return TensorPrinter(spell, types, {}, "(DT * jnp.arange(1, steps + 1))[:]", counts)
 
 
 def _encode_lines(network: model.Network, recipe: model.Recipe, events: tuple[model.Input, ...]) -> tuple[str, ...]:
@@ -186,14 +197,15 @@ def _event_shares(network: model.Network, recipe: model.Recipe, events: tuple[mo
 def _timed(network: model.Network, recipe: model.Recipe) -> list[str]:
     """Return the fields of a batch that have a time axis: those of inputs under the input's name, then others."""
     known = {f.name: f for f in recipe.data.fields or ()}
-    others = [f for f in known.values() if f.name != "label"]
+    others = [f for f in known.values() if f.name not in ("label", recipe.length)]
     names = []
     for node in network.inputs:
         field = known.get(node.name) or (others[0] if len(others) == 1 else None)
         if expects_time(network, recipe.data) if field is None else field.time:
             names.append(node.name)
     only = len(network.inputs) == 1 and len(others) == 1
-    return names + [f.name for f in others if f.time and f.name not in names and not only]
+    names += [f.name for f in others if f.time and f.name not in names and not only]
+    return names + [name for name, type_ in recipe.fields if type_.time and name not in names and not (only and name in known)]
 
 
 def _value(value: model.Value) -> str:
@@ -220,7 +232,10 @@ def _metrics(network: model.Network, recipe: model.Recipe, printer: TensorPrinte
         if layer.neuron.spikes:
             spike = f"signals.{field_name(layer.name)}.spike"
             rate, silent = f"firing_rate({spike}, weight=weight, dt=DT)", f"silent_fraction({spike}, weight)"
-            if recipe.checkpoint is not None:
+            if recipe.counts_steps:
+                rate = f"firing_rate(evened({spike}, counting), weight=weight, dt=DT)"
+                silent = f"silent_fraction(counted({spike}, counting), weight)"
+            elif recipe.checkpoint is not None:
                 total = f"signals.activity.{field_name(layer.name)}"
                 rate, silent = f"rate_of_total({total}[0], weight, steps, DT)", f"silent_of_total({total}[1], weight)"
             metrics += [MetricView(f"rate.{layer.name}", rate), MetricView(f"silent.{layer.name}", silent)]

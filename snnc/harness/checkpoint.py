@@ -18,7 +18,7 @@ import numpy as np
 
 from snnc.diagnostics import Code, CompileError, fail
 from snnc.harness.devices import placed
-from snnc.harness.emitted import Progress, TrainableModule
+from snnc.harness.emitted import Progress, TrainableModule, fresh_state
 from snnc.harness.files import whole_file, write_atomically
 from snnc.harness.identity import Identity
 from snnc.harness.weights import IN_CHECKPOINT, named_tensors, records_of, tensor_differences
@@ -113,7 +113,9 @@ def load_checkpoint(path: Path, module: TrainableModule, about: About, updates: 
         raise damaged(path, "its checksum does not fit its contents")
 
     identity = about.identity
-    fresh = jax.eval_shape(lambda: module.init_train_state(identity.seed, updates, identity.epochs))
+    fresh = jax.eval_shape(
+        lambda: fresh_state(module, identity.seed, updates, identity.epochs, identity.batch, mesh)
+    )
     weights = named_tensors(module, fresh.params, fresh.buffers)
     expected = {IN_CHECKPOINT + name: shape for name, shape in weights.items()}
     expected |= {STATE + name: shape for name, shape in _rest(fresh).items()}

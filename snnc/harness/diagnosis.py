@@ -16,7 +16,7 @@ from snnc.diagnostics import Code, CompileError, Diagnostic, Label
 from snnc.emit.names import field_name, stream_number
 from snnc.expr import Var, walk
 from snnc.harness.divergence import DivergedError
-from snnc.harness.emitted import Fields, TrainableModule
+from snnc.harness.emitted import Fields, TrainableModule, carried_before
 from snnc.harness.simulate import flatten_signals
 from snnc.pipeline import Compiled
 from snnc.source import Span
@@ -50,9 +50,11 @@ def find_cause(compiled: Compiled, module: TrainableModule, state: Any, batch: F
             return Cause(f"{when} `{name}` infinite or not a number", _owner(compiled.network, name).span)
     key = module.key_of_epoch(state)
     run_batch = jax.jit(module.run_batch, static_argnums=4)
-    x, signals, _ = run_batch(state.params, state.buffers, dict(batch), key, True)
-    steps = max((a.shape[0] for a in (*x, *jax.tree.leaves(signals))), default=1)
-    cause = _lost_signal(compiled, flatten_signals(module, signals), steps)
+    before = carried_before(module, state)
+    x, signals, _ = run_batch(state.params, state.buffers, dict(batch), key, True, **before)
+    flat = flatten_signals(module, signals)
+    steps = max((a.shape[0] for a in (*x, *flat.values())), default=1)
+    cause = _lost_signal(compiled, flat, steps)
     if cause is not None:
         return cause
     if "loss" in lost:
@@ -131,10 +133,12 @@ def _lost_gradient(
     """Return the parameter whose gradient is lost, and the step from which on backwards it is."""
     import jax
 
+    before = carried_before(module, state)
+
     def loss(inputs: Any) -> Any:
         keys = module.per_sample(module.stream(key, stream_number("run")), batch["sample"])
         signals, _ = module.run(
-            state.params, state.buffers, inputs, key=keys, train=True, steps=steps, weight=batch["weight"]
+            state.params, state.buffers, inputs, key=keys, train=True, steps=steps, weight=batch["weight"], **before
         )
         return module.objective(state.params, signals, inputs, batch, steps)[0]
 

@@ -24,7 +24,7 @@ from snnc.harness.datasets import sample_count
 from snnc.harness.devices import choose_devices, devices_text, mesh_of, placed
 from snnc.harness.diagnosis import explained, find_cause, too_large_a_step
 from snnc.harness.divergence import DivergedError, FiniteWatch, check_weights
-from snnc.harness.emitted import Epoch, Fields, Progress, TrainableModule
+from snnc.harness.emitted import Epoch, Fields, Progress, TrainableModule, fresh_state
 from snnc.harness.event_lists import with_event_lists
 from snnc.harness.files import whole_file
 from snnc.harness.identity import Identity
@@ -116,7 +116,7 @@ class TrainingRun:
         The weights of another recipe (`start = OTHER`) are taken where they match by name and shape.
         """
         identity = self.identity
-        state, told = self.module.init_train_state(identity.seed, self.updates, identity.epochs, self.mesh), ""
+        state, told = fresh_state(self.module, identity.seed, self.updates, identity.epochs, identity.batch, self.mesh), ""
         if start is not None:
             state, told = self._with_weights(state, start)
         self._start = self.module.Progress(state)

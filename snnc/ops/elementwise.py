@@ -1,4 +1,4 @@
-"""`bias`, `scale`, `relu` and `flatten`: operations without memory that keep every number where it is."""
+"""`bias`, `scale`, `relu`, `flatten`, `reshape`, `transpose`: operations without memory that treat each number by itself."""
 
 from __future__ import annotations
 
@@ -117,6 +117,24 @@ class Reshape(Operation):
         self, d: str, x: tuple[str, ...], weights: Mapping[str, str], shapes: tuple[Shape, ...]
     ) -> tuple[str, ...]:
         return (f"{d}.reshape(*{d}.shape[:-{len(self.shape)}], {', '.join(map(str, shapes[0]))})",)
+
+
+@dataclass(frozen=True, slots=True)
+class Transpose(Operation):
+    """`transpose()`: the last two axes change places, as from [features, tokens] to [tokens, features]."""
+
+    kind: str = "transpose"
+
+    def text(self, x: tuple[str, ...], weights: Mapping[str, str]) -> str:
+        return f"jnp.swapaxes({x[0]}, -1, -2)"
+
+    def value(self, x: tuple[Any, ...], weights: Mapping[str, Any]) -> Any:
+        return np.swapaxes(x[0], -1, -2)
+
+    def transposed(
+        self, d: str, x: tuple[str, ...], weights: Mapping[str, str], shapes: tuple[Shape, ...]
+    ) -> tuple[str, ...]:
+        return (f"jnp.swapaxes({d}, -1, -2)",)
 
 
 def flatten_shape(shape: Shape) -> Shape:

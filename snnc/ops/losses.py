@@ -83,6 +83,10 @@ def _mse(a: Tensor, b: Tensor, *, batch_axis: int) -> Tensor:
     return np.asarray(np.mean((a - b) ** 2, axis=tuple(range(batch_axis + 1, a.ndim))))
 
 
+def _mae(a: Tensor, b: Tensor, *, batch_axis: int) -> Tensor:
+    return np.asarray(np.mean(np.abs(a - b), axis=tuple(range(batch_axis + 1, a.ndim))))
+
+
 def _count_mse(spikes: Tensor, label: Tensor, *, on: float, off: float) -> Tensor:
     counts = spikes.sum(axis=0) if spikes.ndim == 3 else spikes
     target = off + (on - off) * np.eye(counts.shape[-1])[label]
@@ -121,6 +125,10 @@ LOSSES = (
     TensorFunction(
         "mse", ("a", "b"), (), _check_mse, "mse", ("batch_axis",), _mse, None,
         "mean over features of (a - b)^2, in the square of the coherent unit; `b` may lack the time axis",
+    ),
+    TensorFunction(
+        "mae", ("a", "b"), (), _check_mse, "mae", ("batch_axis",), _mae, None,
+        "mean over features of |a - b|, in the coherent unit; `b` may lack the time axis",
     ),
     TensorFunction(
         "count_mse", ("spikes", "label"),

@@ -22,7 +22,7 @@ from snnc.interp import Array, Values, body_constants, start_body, step_body
 from snnc.ops.conv import Conv
 from snnc.ops.delays import UnitDelays
 from snnc.ops.dense import Dense
-from snnc.ops.elementwise import Bias, Flatten, Reshape, Scale
+from snnc.ops.elementwise import Bias, Flatten, Reshape, Scale, Transpose
 from snnc.ops.memory import Delay, Dropout
 from snnc.ops.operation import Init
 from snnc.ops.pools import MaxPool, SumPool, Upsample
@@ -271,7 +271,7 @@ def _drive(
             chance = 1 - (1 - min(1.0, below.mean)) ** window.taps
             spiking = below.event == 1.0 and below.fixed == 0.0
             return _Drive(chance, 0.0, chance * (1 - chance), 1.0, below.share) if spiking else None
-        case Flatten() | Reshape() | Delay() | UnitDelays() | Dropout() | Upsample():
+        case Flatten() | Reshape() | Transpose() | Delay() | UnitDelays() | Dropout() | Upsample():
             return below
     return None
 

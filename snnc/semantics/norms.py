@@ -65,11 +65,18 @@ def settle_norms(network: model.Network, recipe: model.Recipe | None, findings: 
 def _settled(node: model.Node, recipe: model.Recipe | None, findings: Findings) -> model.Node:
     if not isinstance(node, model.OpNode) or not isinstance(node.op, BatchNorm):
         return node
-    if recipe is not None and recipe.checkpoint is not None:
+    if recipe is not None and recipe.length is not None:
+        findings.add(
+            Code.NEEDS_WHOLE_SEQUENCE, node.span,
+            "this norm takes its statistics over all steps, and with `length` some of them are padding",
+            help="use `norm(kind = layer)`, which looks at one step alone",
+            labels=(Label(recipe.span, "the recipe"),),
+        )  # fmt: skip
+    elif recipe is not None and recipe.in_parts:
         findings.add(
             Code.NEEDS_WHOLE_SEQUENCE, node.span,
             "this norm takes its statistics over all steps, and the recipe takes a sequence in parts",
-            help="leave out `checkpoint`, or use `norm(kind = layer)`, which looks at one step alone",
+            help="leave out `checkpoint`, `carry` and `burn_in`, or use `norm(kind = layer)`, which looks at one step alone",
             labels=(Label(recipe.span, "the recipe"),),
         )  # fmt: skip
     if node.op.variant not in BY_STEP:

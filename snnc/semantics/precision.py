@@ -6,8 +6,6 @@ from dataclasses import replace
 
 from snnc import model
 from snnc.diagnostics import Code, Findings, did_you_mean
-from snnc.ops.connections import Sparse
-from snnc.ops.delays import DelayedDense
 from snnc.ops.dense import Dense
 from snnc.syntax import nodes
 
@@ -31,15 +29,11 @@ def read_precision(settings: dict[str, nodes.Expr], findings: Findings) -> str:
 
 def with_precision(network: model.Network, precision: str) -> model.Network:
     """Return the network whose products round their factors as a recipe of this precision asks."""
-    nodes = tuple(
-        replace(node, op=replace(node.op, precision=precision))
-        if isinstance(node, model.OpNode) and rounds(node)
-        else node
-        for node in network.nodes
-    )
+    nodes = tuple(_rounded(node, precision) for node in network.nodes)
     return network if nodes == network.nodes else replace(network, nodes=nodes)
 
 
-def rounds(node: model.OpNode) -> bool:
-    """Whether an operation is a product whose factors can be rounded."""
-    return type(node.op) in (Dense, DelayedDense, Sparse)
+def _rounded(node: model.Node, precision: str) -> model.Node:
+    if isinstance(node, model.OpNode) and isinstance(node.op, Dense):
+        return replace(node, op=replace(node.op, precision=precision))
+    return node

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from snnc import model
 from snnc.diagnostics import Code, Findings, Label, did_you_mean
-from snnc.expr import Apply, Var, walk
+from snnc.expr import Apply, Var, variables, walk
 from snnc.semantics.data_sets import Pipeline, resolve_data
 from snnc.semantics.event_inputs import read_sparse_input
 from snnc.semantics.fields import match_fields, needs_encoder
@@ -126,8 +126,14 @@ def resolve_recipe(
         length=sequences.length,
         carry=sequences.carry,
         burn_in=sequences.burn_in,
-        fields=tuple((v.removeprefix("field:"), t) for v, t in tensors.names.values() if v.startswith("field:")),
+        fields=_used_fields(tensors, terms),
     )
+
+
+def _used_fields(tensors: Tensors, terms: tuple[model.Term, ...]) -> tuple[tuple[str, model.TensorType], ...]:
+    used = {name for term in terms for name in variables(term.value)}
+    fields = [(v.removeprefix("field:"), t) for v, t in tensors.names.values() if v.startswith("field:") and v in used]
+    return tuple(fields)
 
 
 def _numbers(settings: dict[str, nodes.Expr], scope: Scope) -> dict[str, int]:

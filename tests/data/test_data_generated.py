@@ -5,6 +5,7 @@ import pytest
 
 from snnc.data.randman import draw_manifold
 from snnc.data.sources import SOURCES
+from snnc.diagnostics import CompileError
 
 
 def test_digits_are_the_uci_digits(load):
@@ -145,3 +146,27 @@ def test_described_fields_are_those_loaded(load, source, settings):
     }
     (classes,) = (field.classes for field in described if field.kind == "class")
     assert classes == data.fields["label"].max() + 1
+
+
+def test_cues_follow_the_published_rule(load):
+    data = load("cue_accumulation", samples=400, cues=7, seed=3)
+
+    spikes, label = data.fields["spikes"].astype(float), data.fields["label"]
+    assert spikes.shape == (400, 2250, 40)
+    groups = spikes.reshape(400, 2250, 4, 10).mean(axis=(0, 3))
+    cues = spikes[:, :1050].reshape(400, 7, 150, 4, 10)
+    assert not cues[:, :, :50, :3].any()
+    assert not spikes[:, 1050:2100, :30].any()
+    np.testing.assert_allclose(groups[2100:, 2].mean(), 0.04, rtol=0.05)
+    np.testing.assert_allclose(groups[:, 3].mean(), 0.01, rtol=0.05)
+    counts = cues[:, :, 50:, :2].sum(axis=(2, 4))  # of each cue, on both sides
+    np.testing.assert_array_equal((counts > 0).sum(axis=2), 1)
+    sides = counts[:, :, 1] > 0
+    np.testing.assert_array_equal(label, sides.sum(axis=1) >= 4)
+    assert 0.45 < label.mean() < 0.55
+    np.testing.assert_allclose(np.abs(sides.mean(axis=1) - 0.5).mean(), 0.22, atol=0.03)  # 0.3 or 0.7 of seven
+
+
+def test_cues_are_dealt_to_four_groups(load):
+    with pytest.raises(CompileError, match="4 groups"):
+        load("cue_accumulation", samples=4, units=10)

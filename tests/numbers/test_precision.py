@@ -82,8 +82,8 @@ def test_the_derived_gradient_rounds_as_that_of_the_step(precision, tolerance):
 def test_the_first_step_is_that_of_the_interpreter_to_rounding(precision, near):
     """Later steps differ by more where a potential comes close to the threshold: the meaning stays float64."""
     model, x = model_in(precision)
-    x = {"a": x["a"][:1]}
-    found, meant = (s["h.v"] + 0.4 * s["h.spike"] for s in (model.run(**x), model.interpret(**x)))  # before the reset
+    results = (model.run(**x), model.interpret(**x))
+    found, meant = (signals["h.v"][0] + 0.4 * signals["h.spike"][0] for signals in results)  # before the reset
 
     np.testing.assert_allclose(found, meant, rtol=0, atol=4 * near * np.abs(meant).max())
     assert np.abs(found - meant).max() > 0

@@ -33,6 +33,14 @@ def ttfs_cross_entropy(first: Array, label: Array, *, tau: float) -> Array:
     return cross_entropy(-first / tau, label)
 
 
+def mae(a: Array, b: Array, *, batch_axis: int) -> Array:
+    """Return the mean of |a - b| over features: [B, ...] -> [B], or [T, B].
+
+    As `mse`, in the unit of `a`.
+    """
+    return jnp.mean(jnp.abs(a - b), axis=tuple(range(batch_axis + 1, a.ndim)))
+
+
 def mse(a: Array, b: Array, *, batch_axis: int) -> Array:
     """Return the mean of (a - b)^2 over features: [B, ...] -> [B], or [T, B].
 
@@ -64,6 +72,19 @@ def exponential_filter(x: Array, *, tau: float, dt: float) -> Array:
     return lax.scan(advance, jnp.zeros_like(x[0]), x)[1]
 
 
+def filtered_error(error: Array, *, rise: float, decay: float, dt: float) -> Array:
+    """Return a difference of spike trains, filtered by a kernel of peak 1: same shape.
+
+    exp(-t / decay), or with rise > 0 the difference of two exponentials. Times in ms.
+    """
+    filtered = exponential_filter(error, tau=decay, dt=dt)
+    if rise > 0:
+        ratio = rise / decay
+        peak = ratio ** (ratio / (1 - ratio)) - ratio ** (1 / (1 - ratio))
+        filtered = (filtered - exponential_filter(error, tau=rise, dt=dt)) / peak
+    return filtered
+
+
 def van_rossum(
     y: Array, target: Array, *, rise: float, decay: float, dt: float
 ) -> Array:
@@ -74,11 +95,6 @@ def van_rossum(
     rise > 0 the difference of two exponentials (Zenke & Ganguli 2018). Times in ms,
     rise < decay.
     """
-    error = y - target
-    filtered = exponential_filter(error, tau=decay, dt=dt)
-    if rise > 0:
-        ratio = rise / decay
-        peak = ratio ** (ratio / (1 - ratio)) - ratio ** (1 / (1 - ratio))
-        filtered = (filtered - exponential_filter(error, tau=rise, dt=dt)) / peak
+    filtered = filtered_error(y - target, rise=rise, decay=decay, dt=dt)
     per_unit = dt / decay * jnp.sum(filtered**2, axis=0)
     return jnp.mean(per_unit, axis=tuple(range(1, per_unit.ndim)))

@@ -7,7 +7,7 @@ from math import prod
 from snnc.diagnostics import Code
 from snnc.limits import MAX_UNITS, MAX_WINDOW
 from snnc.ops.conv import Conv
-from snnc.ops.elementwise import Reshape
+from snnc.ops.elementwise import Reshape, Transpose
 from snnc.ops.operation import Shape
 from snnc.ops.pools import MaxPool, SumPool, Upsample
 from snnc.ops.windows import Window
@@ -130,6 +130,17 @@ def shape_of_reshape(shapes: tuple[Shape, ...], options: Options) -> Shape | str
 
 def build_reshape(build: Build) -> Reshape:
     return Reshape(len(build.in_shapes[0]), build.shape)
+
+
+def shape_of_transpose(shapes: tuple[Shape, ...], options: Options) -> Shape | str:
+    shape = shapes[0]
+    if len(shape) < 2:
+        return f"it exchanges the last two axes, and {list(shape)} has {len(shape)}"
+    return (*shape[:-2], shape[-1], shape[-2])
+
+
+def build_transpose(build: Build) -> Transpose:
+    return Transpose()
 
 
 def build_conv(build: Build) -> Conv | None:
