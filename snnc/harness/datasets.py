@@ -13,6 +13,7 @@ from snnc.diagnostics import Code, Findings, fail
 from snnc.expr import Apply, Var, walk
 from snnc.harness.emitted import Fields
 from snnc.harness.files import whole_file
+from snnc.harness.sample_lengths import check_lengths
 from snnc.model import Field, Network, Recipe
 from snnc.pipeline import Compiled
 from snnc.semantics.fields import expects_time, match_fields
@@ -52,10 +53,11 @@ def load_dataset(compiled: Compiled, source: Path, data_dir: Path | None) -> Dat
         Field(name, array.shape[1:], timed and name != "label", kinds.get(name, only), None)
         for name, array in loaded.fields.items()
     )
-    bindings, _ = match_fields(compiled.network, data, known, recipe.span, findings)
+    bindings, _ = match_fields(compiled.network, data, known, recipe.span, findings, recipe.length)
     findings.stop_on_errors()
     names = {field: node for node, field in bindings.items()}
     fields = {names.get(name, name): array for name, array in loaded.fields.items()}
+    check_lengths(recipe, compiled.network, fields)
     if "label" in fields:
         _check_labels(recipe, compiled.network, fields["label"])
     return make_dataset(fields, loaded.split, data.span, data.name)

@@ -9,6 +9,7 @@ import numpy as np
 from snnc.diagnostics import Code, fail
 from snnc.expr import variables
 from snnc.model import Network, Recipe
+from snnc.semantics.fields import expects_time
 
 LENGTH = "length"  # a field of this name is never left unused without a word
 
@@ -18,7 +19,7 @@ def check_lengths(recipe: Recipe, network: Network, fields: Mapping[str, np.ndar
 
     `fields` [N, ...] have the names of the inputs that they feed.
     """
-    timed = recipe.steps is None
+    timed = recipe.steps is None and expects_time(network, recipe.data)
     steps = max((fields[node.name].shape[1] for node in network.inputs if timed), default=recipe.steps or 1)
     if recipe.burn_in >= steps:
         raise fail(
