@@ -30,8 +30,8 @@ def write_arrays(h5py, path, times, places, label):
 
 def write_shd(folder, samples=40, classes=20):
     folder.mkdir(exist_ok=True)
-    write_hdf5(folder / "shd_train.h5", samples, classes)
-    write_hdf5(folder / "shd_test.h5", samples // 2, classes, seed=1)
+    write_hdf5(folder / "shd_train.h5", samples, classes, events=2000)
+    write_hdf5(folder / "shd_test.h5", samples // 2, classes, seed=1, events=2000)
 
 
 def write_ssc(folder, samples=70):

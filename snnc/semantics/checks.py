@@ -82,7 +82,7 @@ def _check_item(
         case nodes.Train():
             _check_train(item, module, findings, networks)
         case nodes.Data():
-            resolve_data(item, module, 1.0, findings)
+            resolve_data(item, module, None, findings)
         case nodes.Plasticity() | nodes.Sweep() | nodes.Convert():
             findings.add(
                 Code.NOT_YET, name_span(item), f"not supported yet: {LATER[type(item)]}",

@@ -35,8 +35,13 @@ class Pipeline:
     steps: int | None
 
 
-def resolve_data(item: nodes.Data, home: Module, dt: float, findings: Findings) -> Pipeline | None:
-    """Return the data set of `item` for a network with step `dt`; None after a finding."""
+def resolve_data(item: nodes.Data, home: Module, dt: float | None, findings: Findings) -> Pipeline | None:
+    """Return the data set of `item` for a network with step `dt`; None after a finding.
+
+    Without a network, what depends on its step is not checked.
+    """
+    about_steps = Findings() if dt is None else findings
+    dt = 1.0 if dt is None else dt
     scope = Scope({}, home, findings, f"in data `{item.name}`")
     first, *rest = item.nodes
     if isinstance(first, nodes.Name):
@@ -78,14 +83,14 @@ def resolve_data(item: nodes.Data, home: Module, dt: float, findings: Findings) 
             return None
     if source is None or findings.errors:
         return None
-    prepared, fields = prepare_fields(source, tuple(preparation), _fields(source), dt, findings)
+    prepared, fields = prepare_fields(source, tuple(preparation), _fields(source), dt, findings, about_steps)
     if findings.errors:
         return None
     data = model.DataSet(item.name, source, tuple(transforms), encoder, fields, name_span(item), prepared)
     steps = next((int(call.number("length")) for call in prepared if call.name == "window"), None)
     if encoder is not None:
         rule = ENCODERS[encoder.name].steps
-        steps = steps if rule is None else check_steps(encoder, rule(plain_options(encoder), dt), dt, findings)
+        steps = steps if rule is None else check_steps(encoder, rule(plain_options(encoder), dt), dt, about_steps)
     return Pipeline(data, steps)
 
 

@@ -14,11 +14,16 @@ Fields = tuple[model.Field, ...] | None
 
 
 def prepare_fields(
-    source: model.Call, calls: tuple[model.Call, ...], fields: Fields, dt: float, findings: Findings
+    source: model.Call,
+    calls: tuple[model.Call, ...],
+    fields: Fields,
+    dt: float,
+    findings: Findings,
+    about_steps: Findings,
 ) -> tuple[tuple[model.Call, ...], Fields]:
     """Return `calls` with their times in steps of `dt` ms, and the fields after them, None where only a file knows.
 
-    Events must be binned, and nothing else can be.
+    Events must be binned, and nothing else can be. `about_steps` hears what is wrong for this `dt`.
     """
     before = len(findings.errors)
     prepared: list[model.Call] = []
@@ -33,11 +38,11 @@ def prepare_fields(
             message = f"`bin` counts events by step, and {what}"
             findings.add(Code.BAD_SETTING, call.span, message, help="take it out; arrays have one row for each step")
         elif call.name == "bin":
-            call, fields = _bin(call, fields or (), dt, findings)
+            call, fields = _bin(call, fields or (), dt, findings, about_steps)
         elif has_events:
             break
         else:
-            call, fields = _window(call, fields, dt, findings)
+            call, fields = _window(call, fields, dt, findings, about_steps)
         if len(findings.errors) > before:
             return tuple(prepared), fields
         prepared.append(call)
@@ -65,9 +70,9 @@ def check_steps(call: model.Call, steps: int, dt: float, findings: Findings) -> 
 
 
 def _bin(
-    call: model.Call, fields: tuple[model.Field, ...], dt: float, findings: Findings
+    call: model.Call, fields: tuple[model.Field, ...], dt: float, findings: Findings, about_steps: Findings
 ) -> tuple[model.Call, tuple[model.Field, ...]]:
-    steps = check_steps(call, math.floor(call.number("duration") / dt + 0.5), dt, findings)
+    steps = check_steps(call, math.floor(call.number("duration") / dt + 0.5), dt, about_steps)
     joined = {name: _count(call, name, findings) for name in ("channels", "size")}
     arguments = {"steps": steps, "dt": dt, **joined, "values": call.get("values")}
     after: list[model.Field] = []
@@ -96,10 +101,14 @@ def _count(call: model.Call, name: str, findings: Findings) -> int | None:
     return int(value)
 
 
-def _window(call: model.Call, fields: Fields, dt: float, findings: Findings) -> tuple[model.Call, Fields]:
-    length = check_steps(call, math.floor(call.number("length") / dt + 0.5), dt, findings)
+def _window(
+    call: model.Call, fields: Fields, dt: float, findings: Findings, about_steps: Findings
+) -> tuple[model.Call, Fields]:
+    length = check_steps(call, math.floor(call.number("length") / dt + 0.5), dt, about_steps)
     given = call.get("stride")
-    stride = length if given is None else check_steps(call, math.floor(call.number("stride") / dt + 0.5), dt, findings)
+    stride = (
+        length if given is None else check_steps(call, math.floor(call.number("stride") / dt + 0.5), dt, about_steps)
+    )
     call = replace(call, args=(("length", length), ("stride", stride)))
     timed = [field for field in fields or () if field.time and field.shape]
     if fields is not None and not timed:
@@ -110,7 +119,7 @@ def _window(call: model.Call, fields: Fields, dt: float, findings: Findings) -> 
     for field in fields or ():
         if field.time and field.shape:
             if field.shape[0] < length:
-                findings.add(
+                about_steps.add(
                     Code.BAD_VALUE, call.span, f"a window has {length} steps, and `{field.name}` has {field.shape[0]}",
                     help="make the window shorter",
                 )  # fmt: skip

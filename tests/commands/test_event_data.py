@@ -54,14 +54,14 @@ def test_the_recipe_of_shd_learns_from_files_in_its_layout(snnc, tmp_path):
 
 
 def test_the_recipe_of_dvs_gesture_runs_on_files_in_its_layout(snnc, tmp_path):
-    event_files.write_dvs_gesture(tmp_path / "DvsGesture", recordings=(3, 1))
-    small = ("--set", "Gesture.c=4", "--set", "main.batch=11")
+    event_files.write_dvs_gesture(tmp_path / "DvsGesture", recordings=(2, 1))
+    small = ("--set", "Gesture.c=2", "--set", "main.batch=10", "--set", "gestures.bin.duration=300 ms")
     done = snnc(
-        "train", MODELS / "dvs_gesture.snn", "--data-dir", ".", "--epochs", "2", "--no-plots", "--out", "run", *small
+        "train", MODELS / "dvs_gesture.snn", "--data-dir", ".", "--epochs", "1", "--no-plots", "--out", "run", *small
     )
 
     assert done.returncode == 0, done.stderr
-    assert "30 train + 3 val + 11 test" in done.stderr
+    assert "20 train + 2 val + 11 test" in done.stderr
     assert np.isfinite(result(tmp_path / "run")["test"]["loss"])
 
 

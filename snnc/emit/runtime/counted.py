@@ -7,6 +7,8 @@ every sum, mean and maximum is 0.
 import jax.numpy as jnp
 from jax import Array
 
+from snnc.emit.runtime.losses import filtered_error
+
 
 def counted_steps(steps: int, burn_in: int, length: Array | None = None) -> Array:
     """Which steps count: from `burn_in` on, and of a sample the first `length` [B]."""

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from snnc.emit.runtime.loops import over_time
+
 
 def going_on(state: Any, carried: Any) -> Any:
     """The first state of a batch with the states that `carried` has, if these go on."""
