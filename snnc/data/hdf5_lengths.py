@@ -44,9 +44,10 @@ def _total_length(h5py: ModuleType, array: Any, file: Path, size: int) -> int:
         raise ValueError(f"`{name}` is stored inside its own description, which is not read")
     if array.chunks[0] * width > MAX_CHUNK:
         raise ValueError(f"its `{name}` is stored in pieces of more than {MAX_CHUNK >> 20} MiB")
+    pieces: list[Any] = []
+    array.id.chunk_iter(pieces.append)  # asking for each by its number would walk the list anew each time
     total = 0
-    for number in range(array.id.get_num_chunks()):
-        info = array.id.get_chunk_info(number)
+    for info in pieces:
         if info.byte_offset + info.size > size:
             raise ValueError(f"`{name}` reaches beyond the end of the file")
         skipped, content = array.id.read_direct_chunk(info.chunk_offset)

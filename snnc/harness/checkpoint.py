@@ -113,9 +113,8 @@ def load_checkpoint(path: Path, module: TrainableModule, about: About, updates: 
         raise damaged(path, "its checksum does not fit its contents")
 
     identity = about.identity
-    fresh = jax.eval_shape(
-        lambda: fresh_state(module, identity.seed, updates, identity.epochs, identity.batch, mesh)
-    )
+    rows = identity.batch if mesh is None else identity.batch + -identity.batch % mesh.shape["data"]
+    fresh = jax.eval_shape(lambda: fresh_state(module, identity.seed, updates, identity.epochs, rows))
     weights = named_tensors(module, fresh.params, fresh.buffers)
     expected = {IN_CHECKPOINT + name: shape for name, shape in weights.items()}
     expected |= {STATE + name: shape for name, shape in _rest(fresh).items()}

@@ -91,7 +91,7 @@ def resolve_data(item: nodes.Data, home: Module, dt: float | None, findings: Fin
     if encoder is not None:
         rule = ENCODERS[encoder.name].steps
         steps = steps if rule is None else check_steps(encoder, rule(plain_options(encoder), dt), dt, about_steps)
-    return Pipeline(data, steps)
+    return None if findings.errors else Pipeline(data, steps)
 
 
 def _source(call: nodes.Instance, home: Module, scope: Scope) -> model.Call | None:

@@ -126,7 +126,7 @@ def read_select(
         )
         return None
     source = dict(pipeline.data.source.args)
-    if "val" in source and not source["val"] and pipeline.data.source.name != "npz":
+    if "val" in source and not source["val"] and pipeline.data.source.name not in ("npz", "folder"):
         findings.add(
             Code.BAD_SETTING, value.span, f"`{pipeline.data.name}` has no validation split to select on",
             help=f"split one off: `{pipeline.data.source.name}(val = 0.1, …)`",

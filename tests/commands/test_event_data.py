@@ -1,9 +1,6 @@
 """Models that come with snnc on small files in the layouts of their data sets, and event data through the command line."""
 
 import json
-import os
-import subprocess
-import sys
 
 import event_files
 import numpy as np
@@ -100,20 +97,6 @@ def test_windows_of_a_folder_of_arrays_train_and_are_exported(snnc, tmp_path):
     assert exported.returncode == 0, exported.stderr
     with np.load(tmp_path / "words.npz") as stored:
         assert stored["audio"].shape == (48, 10, 6)
-
-
-def test_a_missing_h5py_is_told_with_what_to_install(tmp_path, environment):
-    (tmp_path / "absent").mkdir()
-    (tmp_path / "absent" / "h5py.py").write_text("raise ModuleNotFoundError(\"No module named 'h5py'\", name='h5py')\n")
-    command = [sys.executable, "-W", "error", "-m", "snnc", "train", str(MODELS / "shd.snn"), "--data-dir", "."]
-    path = os.pathsep.join([str(tmp_path / "absent"), environment["PYTHONPATH"]])
-    done = subprocess.run(
-        command, cwd=tmp_path, env={**environment, "PYTHONPATH": path}, capture_output=True, text=True, check=False
-    )
-
-    assert done.returncode == 1
-    assert "error[E0614]: HDF5 files are read by the package `h5py`, which is not installed here" in done.stderr
-    assert "= help: install it: `pip install 'snnc[hdf5]'` or `pip install h5py`" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["shd", "dvs_gesture", "spikformer", "deep_residual"])

@@ -51,6 +51,15 @@ def cannot_write(folder, snnc):
     return snnc(*TRAIN, "--out", "taken/run")
 
 
+def missing_package(folder, snnc):
+    (folder / "h5py.py").write_text("raise ModuleNotFoundError(\"No module named 'h5py'\", name='h5py')\n")
+    text = (folder / "blobs.snn").read_text()
+    (folder / "blobs.snn").write_text(
+        re.sub(r"npz.*", 'events("a.h5", units = 8, val = 0.1) -> bin(duration = 10 ms)', text, count=1)
+    )
+    return snnc(*TRAIN)
+
+
 def out_of_memory(folder, snnc):
     return snnc(*TRAIN, "--set", "Blobs.hidden=4096", "--batch", "90000000")
 
@@ -81,6 +90,7 @@ CASES = {
     "E0611": cannot_resume,
     "E0612": folder_in_use,
     "E0613": cannot_write,
+    "E0614": missing_package,
     "E0701": out_of_memory,
     "E0702": run_failed,
     "E0703": no_such_devices,

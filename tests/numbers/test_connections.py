@@ -25,6 +25,9 @@ CASES = {
         x -> dense(8) as d -> LIF() as h -> dense(8, share = d) -> LIF() as g -> dense(8) as r -> LI(tau = 20 ms) as out
         g -> dense(8, share = r) -> delay(1 step) -> g
         h -> dense(share = d) -> delay(2 steps) -> h""",
+    "transposed in a loop": """
+        x -> dense(8) -> reshape([4, 2]) -> LIF() as h -> flatten() -> dense(4) -> LI(tau = 20 ms) as out
+        h -> transpose() -> dense(4) -> transpose() -> delay(1 step) -> h""",
     "joins in a loop": """
         x -> dense(8) -> LIF() as a
         layer h = LIF[8]()

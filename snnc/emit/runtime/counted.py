@@ -7,8 +7,6 @@ every sum, mean and maximum is 0.
 import jax.numpy as jnp
 from jax import Array
 
-from snnc.emit.runtime.losses import filtered_error
-
 
 def counted_steps(steps: int, burn_in: int, length: Array | None = None) -> Array:
     """Which steps count: from `burn_in` on, and of a sample the first `length` [B]."""
@@ -59,14 +57,3 @@ def first_counted_spike_time(spikes: Array, counts: Array, *, dt: float) -> Arra
     """
     silent = jnp.cumprod(1.0 - counted(spikes, counts), axis=0)
     return dt * (1.0 + jnp.sum(counted(silent, counts), axis=0))
-
-
-def van_rossum_of_counted(
-    y: Array, target: Array, counts: Array, *, rise: float, decay: float, dt: float
-) -> Array:
-    """As `van_rossum`, of the spikes in the steps that count, integrated over these."""
-    filtered = filtered_error(
-        counted(y - target, counts), rise=rise, decay=decay, dt=dt
-    )
-    per_unit = dt / decay * jnp.sum(counted(filtered, counts) ** 2, axis=0)
-    return jnp.mean(per_unit, axis=tuple(range(1, per_unit.ndim)))

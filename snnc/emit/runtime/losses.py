@@ -98,3 +98,17 @@ def van_rossum(
     filtered = filtered_error(y - target, rise=rise, decay=decay, dt=dt)
     per_unit = dt / decay * jnp.sum(filtered**2, axis=0)
     return jnp.mean(per_unit, axis=tuple(range(1, per_unit.ndim)))
+
+
+def van_rossum_of_counted(
+    y: Array, target: Array, counts: Array, *, rise: float, decay: float, dt: float
+) -> Array:
+    """As `van_rossum`, of the spikes in the steps where `counts` [T, B] is 1, not 0.
+
+    The integral goes over these steps.
+    """
+    counts = counts.reshape(*counts.shape, *(1 for _ in y.shape[2:]))
+    error = jnp.where(counts > 0, y - target, 0.0)
+    filtered = filtered_error(error, rise=rise, decay=decay, dt=dt)
+    per_unit = dt / decay * jnp.sum(jnp.where(counts > 0, filtered**2, 0.0), axis=0)
+    return jnp.mean(per_unit, axis=tuple(range(1, per_unit.ndim)))

@@ -7,8 +7,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from snnc.emit.runtime.loops import over_time
-
 
 def going_on(state: Any, carried: Any) -> Any:
     """The first state of a batch with the states that `carried` has, if these go on."""
@@ -38,14 +36,15 @@ def after_burn_in(
     """
     held = [a.shape[0] == 1 and steps > 1 for a in x]
     pairs = list(zip(x, held, strict=True))
-    first = type(x)(*(a if h else a[:burn_in] for a, h in pairs))
-    later = type(x)(*(a if h else a[burn_in:] for a, h in pairs))
-    middle, early = lax.stop_gradient(part(state, first, burn_in))
+    before = type(x)(*(a if h else a[:burn_in] for a, h in pairs))
+    after = type(x)(*(a if h else a[burn_in:] for a, h in pairs))
+    middle, early = lax.stop_gradient(part(state, before, burn_in))
     middle = middle._replace(**{name: getattr(state, name) for name in kept})
-    end, late = rest(middle, later, steps - burn_in)
+    end, late = rest(middle, after, steps - burn_in)
 
     def joined(a: Array, b: Array) -> Array:
-        a, b = over_time(a, burn_in), over_time(b, steps - burn_in)
-        return jnp.concatenate([a, b])
+        first = jnp.broadcast_to(a, (burn_in, *a.shape[1:]))  # T is 1 for a held value
+        second = jnp.broadcast_to(b, (steps - burn_in, *b.shape[1:]))
+        return jnp.concatenate([first, second])
 
     return end, jax.tree.map(joined, early, late)

@@ -663,8 +663,13 @@ def init_train_state(
     places = None
     if mesh is not None:
         places = shardings(mesh, jax.eval_shape(fresh, key))
-    # compiled as one, not draw by draw
-    state: TrainState = jax.jit(fresh, out_shardings=places)(key)
+    # compiled as one, not draw by draw, and quickly, for it runs once
+    quickly = {"xla_backend_optimization_level": 1}
+    # which only the outermost `jit` may be told
+    traced = isinstance(key, jax.core.Tracer)
+    options = quickly if jax.default_backend() == "cpu" and not traced else None
+    compiled = jax.jit(fresh, out_shardings=places, compiler_options=options)
+    state: TrainState = compiled(key)
     return state
 
 
