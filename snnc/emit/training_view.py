@@ -205,7 +205,9 @@ def _timed(network: model.Network, recipe: model.Recipe) -> list[str]:
             names.append(node.name)
     only = len(network.inputs) == 1 and len(others) == 1
     names += [f.name for f in others if f.time and f.name not in names and not only]
-    return names + [name for name, type_ in recipe.fields if type_.time and name not in names and not (only and name in known)]
+    return names + [
+        name for name, type_ in recipe.fields if type_.time and name not in names and not (only and name in known)
+    ]
 
 
 def _value(value: model.Value) -> str:

@@ -51,7 +51,9 @@ def simulate(
 
 def flatten_signals(module: ModelModule, signals: Any) -> dict[str, np.ndarray]:
     """Return the arrays of a Signals record by the dotted names of `module.SIGNALS`, in its order."""
-    layers = dict.fromkeys(name.rpartition(".")[0] for name in module.SIGNALS)  # what follows them is no signal of a layer
+    layers = dict.fromkeys(
+        name.rpartition(".")[0] for name in module.SIGNALS
+    )  # what follows them is no signal of a layer
     arrays = (array for _, record in zip(layers, signals, strict=False) for array in record)
     return {name: np.asarray(array) for name, array in zip(module.SIGNALS, arrays, strict=True)}
 
