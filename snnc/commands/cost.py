@@ -170,6 +170,7 @@ def _memory(cost: Cost) -> list[str]:
         _row(f"optimiser{method}", "", size_text(cost.optimizer)),
         _row("batch", "", size_text(cost.batch)),
         _row("temporary arrays, about", "", size_text(cost.peak.bytes)),
+        *(f"    not estimated within 20 %: {what}" for what in cost.unsure),
         _row("all, about", "", size_text(cost.total)),
         f"  most temporary arrays live during: {cost.peak.step}",
     ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from snnc.cost.program import Program, draw_mask, encode, is_encoded, weight_bytes
+from snnc.cost.encoding import draw_mask, encode, is_encoded
+from snnc.cost.program import Program, weight_bytes
 from snnc.cost.tape import curved
 from snnc.cost.timeline import SCRATCH, Peak, Timeline
 from snnc.cost.wiring import Case, part_state_bytes, parts_of, signals_in

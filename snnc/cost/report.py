@@ -12,6 +12,7 @@ from snnc.cost.tape import SCHEDULES, Entry, Schedule, bytes_of, tape
 from snnc.cost.timeline import Peak
 from snnc.cost.wiring import Case
 from snnc.cost.work import Flops, Synapses, flops, synapses
+from snnc.cost.working import not_measured
 from snnc.limits import MAX_COUNT
 
 
@@ -32,6 +33,7 @@ class Cost:
     flops: Flops
     synapses: tuple[Synapses, ...]
     changes: tuple[str, ...]  # each of which makes it fit; empty where it does
+    unsure: tuple[str, ...]  # what may make the temporary memory another than is said, by more than 20 %
 
     @property
     def held(self) -> int:
@@ -69,6 +71,7 @@ class Cost:
             "temp_bytes": self.peak.bytes,
             "temp_peak_at": self.peak.step,
             "temp_alive": [{"name": name, "bytes": size} for name, size in self.peak.alive],
+            "not_within_20_percent": list(self.unsure),
             "total_bytes": self.total,
             "flops": {
                 "forward_products": self.flops.forward_products,
@@ -109,6 +112,7 @@ def _counted(case: Case, rate: float, memory: int | None) -> Cost:
         flops=flops(case),
         synapses=synapses(case, rate),
         changes=(),
+        unsure=not_measured(case),
     )
 
 

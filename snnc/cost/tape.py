@@ -8,6 +8,7 @@ from typing import Literal
 from snnc import model
 from snnc.cost.jax_gradient import bytes_kept_by_jax
 from snnc.cost.wiring import Case, is_weighted, kept_bytes, kernel_bytes, part_state_bytes, parts_of, signals_in
+from snnc.cost.working import keeps_source, kept_beside
 from snnc.expr import Apply, Expr, Var
 from snnc.lower.gradients import learned_constants
 from snnc.lower.schedule import sources_of
@@ -53,12 +54,14 @@ def tape(case: Case, schedule: Schedule) -> tuple[Entry, ...]:
         if isinstance(node, model.Layer):
             for what, size in _of_layer(node, case, schedule):
                 found[node.name, what] = case.over_time(node.name, size)
-        elif is_weighted(node) or node.op.keeps_input or kernel_bytes(node):
-            source = node.sources[0]
-            if not (node.op.keeps_input and not case.learns(source.node)):
-                found[_label(source)] = _source_bytes(source, case, schedule)
-                if schedule == SCHEDULES[1] and _stays_inside(node, case):
-                    found[source.node, f"{_label(source)[1]}, in its loop"] = case.over_time(source.node)
+        elif is_weighted(node) or keeps_source(node) or kernel_bytes(node):
+            for source in node.sources:
+                if is_weighted(node) or any(case.learns(s.node) for s in node.sources):
+                    found[_label(source)] = _source_bytes(source, case, schedule)
+                    if schedule == SCHEDULES[1] and _stays_inside(node, case):
+                        found[source.node, f"{_label(source)[1]}, in its loop"] = case.over_time(source.node)
+        if isinstance(node, model.OpNode):
+            found |= {(node.name, what): size for what, size in kept_beside(node, case) if size}
         if isinstance(node, model.OpNode) and isinstance(node.op, Dropout):
             found[node.name, "mask"] = case.one_step(node.name)
     for signal in curved(case.objective()):

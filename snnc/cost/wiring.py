@@ -174,3 +174,13 @@ def has_loop(group: Group, plan: StepPlan) -> bool:
     """Whether a group is one time loop over several nodes, or over a layer that draws noise."""
     first = group.nodes[0]
     return group.loop or (isinstance(first, model.Layer) and plan.body(first.name).random)
+
+
+def is_by_jax(group: Group, case: Case) -> bool:
+    """Whether JAX differentiates a time loop: a neuron or an operation has no derived gradient, or two products share weights."""
+    return any(
+        isinstance(case.adjoint(node), str)
+        if isinstance(node, model.Layer)
+        else not node.op.transposable or bool(node.shares)
+        for node in group.nodes
+    )

@@ -104,7 +104,7 @@ def unparse_statement(statement: n.Dynamics | n.Setting | n.Layer | n.Chain | n.
         case n.Setting(path, value):
             return f"{path.text} = {unparse_expr(value)}"
         case n.Layer(name, instance):
-            return f"layer {name} = {_node(instance)}"
+            return f"layer {name} = {unparse_node(instance)}"
         case n.Chain(chain):
             return _chain(chain)
         case n.Penalty(value):
@@ -233,7 +233,7 @@ def _formals(formals: tuple[n.Formal, ...]) -> str:
     return f"({', '.join(f.name + _type(f.type) + _default(f.default) for f in formals)})"
 
 
-def _node(node: n.Name | n.Instance) -> str:
+def unparse_node(node: n.Name | n.Instance) -> str:
     if isinstance(node, n.Name):
         return node.text
     shape = "" if node.shape is None else _shape(node.shape)
@@ -242,7 +242,7 @@ def _node(node: n.Name | n.Instance) -> str:
 
 
 def _chain(chain: tuple[n.Name | n.Instance, ...]) -> str:
-    return " -> ".join(_node(node) for node in chain)
+    return " -> ".join(unparse_node(node) for node in chain)
 
 
 def _spike(spike: n.Spike) -> str:

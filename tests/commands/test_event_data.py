@@ -62,6 +62,7 @@ def test_the_recipe_of_dvs_gesture_runs_on_files_in_its_layout(snnc, tmp_path):
     assert np.isfinite(result(tmp_path / "run")["test"]["loss"])
 
 
+@pytest.mark.long
 def test_the_spiking_transformer_learns(snnc, tmp_path):
     small = ("--set", "Spikformer.d=16", "--set", "Spikformer.depth=1")
     done = snnc("train", MODELS / "spikformer.snn", "--epochs", "3", "--no-plots", "--out", "run", *small)
@@ -70,6 +71,7 @@ def test_the_spiking_transformer_learns(snnc, tmp_path):
     assert result(tmp_path / "run")["train"]["accuracy"] > 0.4
 
 
+@pytest.mark.long
 def test_the_deep_residual_network_runs(snnc, tmp_path):
     rng = np.random.default_rng(0)
     images = {f"x_{part}": rng.integers(0, 255, (20, 28, 28), np.uint8) for part in ("train", "test")}
