@@ -19,6 +19,7 @@ from snnc.commands.compare import compare
 from snnc.commands.console import say, show_findings
 from snnc.commands.cost import cost
 from snnc.commands.failures import TRACEBACK, show_failure
+from snnc.commands.fold import fold
 from snnc.commands.launch import launch
 from snnc.commands.new import new
 from snnc.commands.simulate import simulate
@@ -101,6 +102,7 @@ app.command("compile")(compile_file)
 app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("launch", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(launch)
+app.command("fold")(fold)
 app.command("run")(simulate)
 app.command("data")(export)
 app.command("compare")(compare)

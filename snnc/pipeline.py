@@ -13,14 +13,15 @@ from snnc.lower.schedule import lower_network, read_signals
 from snnc.plan import Kernel, StepPlan
 from snnc.semantics.checks import check_module, lint
 from snnc.semantics.entries import Entry, choose_entry
-from snnc.semantics.modules import Module, load_module
+from snnc.semantics.modules import Module, build_module, load_module
 from snnc.semantics.networks import resolve_network
 from snnc.semantics.norms import settle_norms
 from snnc.semantics.overrides import apply_overrides
 from snnc.semantics.precision import with_precision
 from snnc.semantics.recipes import resolve_recipe
-from snnc.source import Span
+from snnc.source import Source, Span
 from snnc.syntax import nodes
+from snnc.syntax.parse import parse
 from snnc.syntax.unparse import unparse
 
 Overrides = tuple[tuple[str, str], ...]
@@ -61,11 +62,19 @@ def load(path: Path, *, allow_extern: bool = False) -> Program:
     Raises:
         CompileError: with every finding of the first phase that had any.
     """
-    module = load_module(path)  # text -> syntax, imports
+    return _checked(load_module(path), path.parent, allow_extern)  # text -> syntax, imports
+
+
+def load_text(source: Source, folder: Path, *, allow_extern: bool = False) -> Program:
+    """Parse and check a text as if it were a file in `folder`. Raises as `load` does."""
+    return _checked(build_module(parse(source), folder, root=folder), folder, allow_extern)
+
+
+def _checked(module: Module, folder: Path, allow_extern: bool) -> Program:
     findings = Findings()
     check_module(module, findings, allow_extern)  # names, units, shapes, of every item
     findings.stop_on_errors()
-    return Program(module, path.parent, findings.warnings)
+    return Program(module, folder, findings.warnings)
 
 
 def choose(program: Program, name: str | None) -> Entry:

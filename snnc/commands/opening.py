@@ -10,7 +10,7 @@ from snnc.commands.console import Style, show_findings
 
 if TYPE_CHECKING:
     from snnc.diagnostics import Diagnostic
-    from snnc.pipeline import Compiled
+    from snnc.pipeline import Compiled, Program
     from snnc.plan import Kernel
 
 
@@ -22,6 +22,7 @@ class OpenModel:
     run_name: str
     start_name: str | None
     warnings: tuple[Diagnostic, ...]
+    program: Program
 
 
 def open_model(
@@ -47,7 +48,8 @@ def open_model(
     show_findings(warnings, style)
     chosen = entry.recipe if len(program.recipes) > 1 else entry.network if len(program.networks) > 1 else None
     start = None if compiled.recipe is None else compiled.recipe.start
-    return OpenModel(compiled, _run_name(file, chosen), None if start is None else _run_name(file, start), warnings)
+    start_name = None if start is None else _run_name(file, start)
+    return OpenModel(compiled, _run_name(file, chosen), start_name, warnings, program)
 
 
 def _run_name(file: Path, chosen: str | None) -> str:

@@ -71,5 +71,7 @@ def batch_bytes(case: Case) -> int:
         else:
             encoder = None if data is None or data.encoder is None else ENCODERS[data.encoder.name]
             numbers += prod(node.shape) * (1 if encoder is not None and encoder.steps is not None else case.steps)
-    numbers += "label" in fields
+    if "label" in fields:
+        numbers += case.steps if fields["label"].time else 1
+    numbers += case.recipe is not None and case.recipe.length is not None
     return NUMBER * case.batch * numbers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from snnc.cost.encoding import draw_mask, encode, is_encoded
-from snnc.cost.program import Program, weight_bytes
+from snnc.cost.program import Program, update_bytes, weight_bytes
 from snnc.cost.tape import curved
 from snnc.cost.timeline import SCRATCH, Peak, Timeline
 from snnc.cost.wiring import Case, part_state_bytes, parts_of, signals_in
@@ -44,7 +44,7 @@ def _peak_in_parts(case: Case, length: int, count: int) -> Peak:
     line.step("derivative of the loss", [joined[s] for s in curved(case.objective())], given)
     line.step(again_step, (states, *inputs, *given), {}, again.bytes)
     for k, node in enumerate(weights):
-        line.step(f"norm and update of {node.name}", sums[k:], {}, weight_bytes(node))
+        line.step(f"norm and update of {node.name}", sums[k:], {}, update_bytes(node, case))
     return _opened(line.peak(), labels)
 
 

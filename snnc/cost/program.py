@@ -12,6 +12,7 @@ from math import prod
 from typing import Literal
 
 from snnc import model
+from snnc.cost.arrays import MOMENTS
 from snnc.cost.encoding import draw_mask, encode, is_encoded
 from snnc.cost.jax_gradient import bytes_kept_by_jax
 from snnc.cost.tape import curved
@@ -32,6 +33,7 @@ from snnc.emit.node_lines import is_ring
 from snnc.expr import Var
 from snnc.lower.gradients import learned_constants
 from snnc.lower.schedule import sources_of
+from snnc.ops.connections import Sparse
 from snnc.ops.conv import Conv
 from snnc.ops.dense import Dense
 from snnc.ops.memory import Dropout
@@ -167,12 +169,12 @@ class Program:
                 if is_weighted(node):
                     self.deltas[node.name] = results(f"gradient of {node.name}, summed", weight_bytes(node))
                 continue
-            source = node.sources[0]
-            if source not in self.place and is_by_jax(group, case) and is_weighted(node):
-                self.place[source] = self.line.from_start(f"{_name(source)}, kept", case.over_time(source.node))
-                self.inside[first].append(f"{_name(source)}, kept")
-            elif (is_weighted(node) or node.op.keeps_input) and source not in self.place:
-                self.place[source] = results(f"{_name(source)}, kept", case.over_time(source.node))
+            for source in node.sources:
+                if source not in self.place and (is_weighted(node) or node.op.keeps_input):
+                    self.place[source] = results(f"{_name(source)}, kept", case.over_time(source.node))
+                    self.inside[first].append(f"{_name(source)}, kept")
+                elif node.op.keeps_input:  # the loop backward reads what the loop gave out
+                    self.inside[first] += self._read(source)
             if is_weighted(node) and is_by_jax(group, case):
                 self.deltas[node.name] = results(f"gradient of {node.name}, summed", weight_bytes(node))
             elif is_weighted(node):
@@ -346,7 +348,7 @@ class Program:
         extra = working(node, self.case) if self.way == "whole" and node.name not in self.deltas else Working()
         self.line.step(name, [d, *source, *self.beside[node.name]], made, max(extra.back, kernel_bytes(node)))
         reads = [name, self.copies[node.name]] if copied else [name]
-        self.line.step(f"norm and update of {node.name}", reads, {}, size)
+        self.line.step(f"norm and update of {node.name}", reads, {}, update_bytes(node, self.case))
         if self.case.recipe is not None and self.case.recipe.optimizer.clip_norm is not None:
             self.gradients.append(name)
 
@@ -361,8 +363,14 @@ def spike_again(layer: model.Layer, group: Group, case: Case) -> str | None:
 
 
 def is_read_back(node: model.OpNode, case: Case) -> bool:
-    """Whether the way back reads a weight of an operation, since its source learns."""
-    return is_weighted(node) and case.learns(node.sources[0].node)
+    """Whether the way back reads a weight of an operation, since its source learns; a masked one is made anew."""
+    return is_weighted(node) and not isinstance(node.op, Sparse) and case.learns(node.sources[0].node)
+
+
+def update_bytes(node: model.OpNode, case: Case) -> int:
+    """What the update of a weight takes: a new one, where there are moments; that of a masked gradient takes its place."""
+    plain = case.recipe is not None and not MOMENTS[case.recipe.optimizer.name]
+    return 0 if plain or isinstance(node.op, Sparse) else weight_bytes(node)
 
 
 def weight_bytes(node: model.OpNode) -> int:

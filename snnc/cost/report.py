@@ -12,7 +12,7 @@ from snnc.cost.tape import SCHEDULES, Entry, Schedule, bytes_of, tape
 from snnc.cost.timeline import Peak
 from snnc.cost.wiring import Case
 from snnc.cost.work import Flops, Synapses, flops, synapses
-from snnc.cost.working import not_measured
+from snnc.cost.working import not_estimated
 from snnc.limits import MAX_COUNT
 
 
@@ -112,7 +112,7 @@ def _counted(case: Case, rate: float, memory: int | None) -> Cost:
         flops=flops(case),
         synapses=synapses(case, rate),
         changes=(),
-        unsure=not_measured(case),
+        unsure=not_estimated(case),
     )
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from snnc import model
 from snnc.expr import variables
-from snnc.ops.connections import Sparse
 from snnc.ops.conv import Conv
 from snnc.ops.delays import WithTimes
 from snnc.ops.dense import Dense
@@ -52,7 +52,7 @@ def find_folds(
     network: model.Network, recipe: model.Recipe | None, file: nodes.File
 ) -> tuple[tuple[Fold, ...], tuple[Kept, ...]]:
     """Return the norms that can be folded and those that stay; a norm of a block goes from all its uses or from none."""
-    before = {_place(norm.span): product for _, product, norm in _pairs(file)}
+    before = {_place(norm.span): product for product, norm in _pairs(file)}
     folds: dict[Place, list[Fold]] = {}
     kept: dict[Place, Kept] = {}
     for norm in network.operations:
@@ -115,9 +115,9 @@ def text_without(file: nodes.File, folds: tuple[Fold, ...], name: str) -> Source
     source = file.span.source
     arrows = [token for token in parse_tokens(source).tokens if token.kind == "ARROW"]
     gone = {_place(fold.norm.span) for fold in folds}
-    biased = {_place(fold.product.span) for fold in folds if not _has_bias(fold.product)}
+    biased = {_place(fold.product.span) for fold in folds if len(fold.product.op.weights()) == 1}
     changes: list[tuple[int, int, str]] = []
-    for _, product, norm in _pairs(file):
+    for product, norm in _pairs(file):
         if _place(norm.span) not in gone:
             continue
         new = replace(product, alias=norm.alias or product.alias)
@@ -145,28 +145,22 @@ def _in_text_order(network: model.Network) -> list[model.OpNode]:
     """Return the operations by the use of a block that they stand in, and there by their place in the text."""
     uses = [use.name for use in network.uses]
 
-    def key(node: model.OpNode) -> tuple[str, str, int]:
+    def key(node: model.OpNode) -> tuple[str, int]:
         around = [use for use in uses if node.name.startswith(f"{use}.")]
-        return (max(around, key=len, default=""), node.span.source.path if around else "", node.span.start)
+        return max(around, key=len, default=""), node.span.start
 
     return sorted(network.operations, key=key)
 
 
-def _has_bias(product: model.OpNode) -> bool:
-    assert isinstance(product.op, Dense | Sparse | Conv)
-    return product.op.bias
-
-
-def _pairs(file: nodes.File) -> Iterator[tuple[nodes.Network, nodes.Instance, nodes.Instance]]:
-    """Yield each norm of a file that stands directly behind a product, with that product and the network around them."""
-    for item in file.items:
-        if not isinstance(item, nodes.Network):
-            continue
-        for chain in (part.nodes for part in item.body if isinstance(part, nodes.Chain)):
-            for one, other in zip(chain, chain[1:], strict=False):
-                if isinstance(one, nodes.Instance) and isinstance(other, nodes.Instance):
-                    if one.func.text in _PRODUCTS and other.func.text == "norm":
-                        yield item, one, other
+def _pairs(file: nodes.File) -> Iterator[tuple[nodes.Instance, nodes.Instance]]:
+    """Yield each product of a file with the norm that stands directly behind it."""
+    bodies = [item.body for item in file.items if isinstance(item, nodes.Network)]
+    for chain in (part.nodes for body in bodies for part in body if isinstance(part, nodes.Chain)):
+        for one, other in pairwise(chain):
+            if isinstance(one, nodes.Name) or isinstance(other, nodes.Name):
+                continue
+            if one.func.text in _PRODUCTS and other.func.text == "norm":
+                yield one, other
 
 
 def _place(span: Span) -> Place:

@@ -234,6 +234,7 @@ def _formals(formals: tuple[n.Formal, ...]) -> str:
 
 
 def unparse_node(node: n.Name | n.Instance) -> str:
+    """Return the text of one part of a chain: the name of a node, or an operation with its arguments."""
     if isinstance(node, n.Name):
         return node.text
     shape = "" if node.shape is None else _shape(node.shape)

@@ -190,7 +190,7 @@ def test_what_does_not_fit_is_told_how_to(snnc):
     assert cost(snnc, FILES["yinyang"], "--batch", batch, "--memory", "64MiB")["fits"] is True
     assert cost(snnc, FILES["yinyang"], "--batch", batch + 1, "--memory", "64MiB")["fits"] is False
     assert shown.returncode == 0
-    assert "does not fit: about 114 MiB, and 64.00 MiB given; one of these makes it fit:\n" in shown.stdout
+    assert "does not fit: about 113 MiB, and 64.00 MiB given; one of these makes it fit:\n" in shown.stdout
 
 
 def test_the_table_names_memory_tape_and_work(snnc):
@@ -229,6 +229,14 @@ def test_wrong_sizes_and_rates_are_refused(snnc, option, value, message):
 
     assert result.returncode == 2
     assert message in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_what_is_not_within_a_fifth_is_said(snnc):
+    result = snnc("cost", FILES["yinyang"], "--steps", "1")
+
+    assert result.returncode == 0
+    assert "    not estimated within 20 %: samples of one step, of which XLA makes no loop\n" in result.stdout
+    assert "not estimated within" not in snnc("cost", FILES["yinyang"]).stdout
 
 
 def test_settings_change_what_is_counted(snnc):
