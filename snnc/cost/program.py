@@ -346,7 +346,12 @@ class Program:
         copied = node.name in self.copies  # its gradient is then written where the weight was
         made = {name: 0 if copied else size}
         extra = working(node, self.case) if self.way == "whole" and node.name not in self.deltas else Working()
-        self.line.step(name, [d, *source, *self.beside[node.name]], made, max(extra.back, kernel_bytes(node)))
+        self.line.step(
+            name,
+            [d, *source, *self.beside[node.name]],
+            made,
+            max(extra.back, kernel_bytes(node)) if kernel_bytes(node) else 0,
+        )
         reads = [name, self.copies[node.name]] if copied else [name]
         self.line.step(f"norm and update of {node.name}", reads, {}, update_bytes(node, self.case))
         if self.case.recipe is not None and self.case.recipe.optimizer.clip_norm is not None:

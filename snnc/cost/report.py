@@ -98,6 +98,7 @@ def cost_of(case: Case, rate: float, memory: int | None) -> Cost:
 
 
 def _counted(case: Case, rate: float, memory: int | None) -> Cost:
+    peak = step_peak(case)
     return Cost(
         case=case,
         rate=rate,
@@ -108,11 +109,11 @@ def _counted(case: Case, rate: float, memory: int | None) -> Cost:
         batch=batch_bytes(case),
         state=state_bytes(case.plan),
         tapes=tuple((schedule, tape(case, schedule)) for schedule in SCHEDULES),
-        peak=step_peak(case),
+        peak=peak,
         flops=flops(case),
         synapses=synapses(case, rate),
         changes=(),
-        unsure=not_estimated(case),
+        unsure=not_estimated(case, peak.bytes),
     )
 
 

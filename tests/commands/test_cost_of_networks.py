@@ -88,6 +88,15 @@ def test_memory_is_within_a_fifth_of_what_xla_takes(snnc, tmp_path, name):
     assert said["not_within_20_percent"] == []
 
 
+def test_a_large_sparse_product_is_said_not_to_be_estimated(snnc, tmp_path):
+    path = tmp_path / "net.snn"
+    path.write_text(TEXT.format(body="x -> sparse(1024, density = 0.2) -> LIF() as h", steps=4, setting=""))
+
+    why = "`x_h.sparse`, whose weights times mask XLA keeps once or twice"
+    assert cost(snnc, path)["not_within_20_percent"] == [why]
+    assert f"not estimated within 20 %: {why}\n" in snnc("cost", path).stdout
+
+
 def test_synapses_are_those_that_exist(snnc, tmp_path):
     path = tmp_path / "net.snn"
     body = """x -> sparse(100, density = 0.2) -> LIF() as a -> sparse(50, fan_in = 6) -> LIF() as b
