@@ -238,7 +238,7 @@ def _metrics(network: model.Network, recipe: model.Recipe, printer: TensorPrinte
                 rate = f"firing_rate(evened({spike}, counting), weight=weight, dt=DT)"
                 silent = f"silent_fraction(counted({spike}, counting), weight)"
             elif recipe.checkpoint is not None:
-                total = f"signals.activity.{field_name(layer.name)}"
+                total = f"signals.activity.{identifier(layer.name)}"
                 rate, silent = f"rate_of_total({total}[0], weight, steps, DT)", f"silent_of_total({total}[1], weight)"
             metrics += [MetricView(f"rate.{layer.name}", rate), MetricView(f"silent.{layer.name}", silent)]
     return tuple(metrics)

@@ -30,15 +30,15 @@ NETWORKS = {
         h -> dense() -> out
         output logits = max_over_time(out.v)
       }""",
-    "delays outside cycles, dropout, a late window": """
+    "delays outside cycles, dropout, a late window, a layer with a taken name": """
       import std.neurons (LIF, LI)
       network Net {
         dt = 1 ms
         input a : spikes[4]
-        layer g = LIF[8](theta = 0.5)
+        layer s = LIF[8](theta = 0.5)
         layer out = LI[3]()
-        a -> delay(3 steps) -> dense() -> g
-        g -> dropout(0.3) -> delay(1 step) -> dense() -> out
+        a -> delay(3 steps) -> dense() -> s
+        s -> dropout(0.3) -> delay(1 step) -> dense() -> out
         output logits = mean_over_time(out.v, from = 7 ms)
       }""",
     "noise, drawn states, a carried state": """
