@@ -21,7 +21,7 @@ def class_numbers(array: np.ndarray, span: Span, place: str) -> np.ndarray:
     _check_numbers(array, span, place)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    if array.ndim > 2:
+    if array.ndim > 2 or _is_one_hot(array):
         raise fail(
             Code.BAD_DATA,
             span,
@@ -38,6 +38,12 @@ def class_numbers(array: np.ndarray, span: Span, place: str) -> np.ndarray:
             help="number the classes from 0, or give the target another name than `label`",
         )
     return array.astype(np.int32)
+
+
+def _is_one_hot(array: np.ndarray) -> bool:
+    """Whether rows of floats are classes in the form of one-hot vectors, and no labels of steps."""
+    rows = array.ndim == 2 and array.dtype.kind == "f" and bool(((array == 0) | (array == 1)).all())
+    return rows and bool((array.sum(axis=1) == 1).all())
 
 
 def plain_numbers(array: np.ndarray, span: Span, place: str) -> np.ndarray:
