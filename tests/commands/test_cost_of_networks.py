@@ -67,6 +67,8 @@ NETWORKS = {
     "delays in a circle": (RECURRENT.format(edge="dense(delay ~ uniform(2 ms, 8 ms) per synapse)"), 50, ""),
 }  # fmt: skip
 
+pytestmark = pytest.mark.long  # each compiles a training step; tests/commands/test_cost.py has the quick ones
+
 
 def written(folder, name):
     body, steps, setting = NETWORKS[name]

@@ -29,7 +29,8 @@ def standard_neurons():
         for item in module.file.items:
             if isinstance(item, nodes.Neuron):
                 neuron = resolve_neuron(item, module, (), scope, None, scope.findings)
-                yield pytest.param(file, neuron, id=f"{file}.{item.name}")
+                marks = (pytest.mark.long,) if file == "compat" else ()  # 29 of them, mostly LIF in other words
+                yield pytest.param(file, neuron, id=f"{file}.{item.name}", marks=marks)
 
 
 def unit(p):
