@@ -116,7 +116,10 @@ class TrainingRun:
         The weights of another recipe (`start = OTHER`) are taken where they match by name and shape.
         """
         identity = self.identity
-        state, told = fresh_state(self.module, identity.seed, self.updates, identity.epochs, identity.batch, self.mesh), ""
+        state, told = (
+            fresh_state(self.module, identity.seed, self.updates, identity.epochs, identity.batch, self.mesh),
+            "",
+        )
         if start is not None:
             state, told = self._with_weights(state, start)
         self._start = self.module.Progress(state)

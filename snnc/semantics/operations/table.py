@@ -103,7 +103,9 @@ _ALL = (
     OpSpec("sum_pool", POOL, shape_of_pool, build_sum_pool, fits=_IMAGES),
     OpSpec("max_pool", POOL, shape_of_pool, build_max_pool, fits=_IMAGES),
     OpSpec("reshape", RESHAPE, shape_of_reshape, build_reshape, fits="the number of values stays as it is"),
-    OpSpec("transpose", (), shape_of_transpose, build_transpose, fits="it turns [features, tokens] into [tokens, features]"),
+    OpSpec(
+        "transpose", (), shape_of_transpose, build_transpose, fits="it turns [features, tokens] into [tokens, features]"
+    ),
     OpSpec("upsample", UPSAMPLE, shape_of_upsample, build_upsample, fits=_IMAGES),
     OpSpec("bias", (Argument("init"),), unchanged, build_bias, keeps_shape=True),
     OpSpec("scale", (Argument("factor"),), unchanged, build_scale, keeps_shape=True),
