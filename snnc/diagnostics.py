@@ -278,10 +278,15 @@ MAX_FINDINGS = 100  # errors of one phase, and as many warnings: nobody reads mo
 
 @dataclass(slots=True)
 class Findings:
-    """Collects what a phase finds; `stop_on_errors` ends the phase."""
+    """Collects what a phase finds; `stop_on_errors` ends the phase. With `use`, findings also show that place."""
 
     items: list[Diagnostic] = field(default_factory=list)
     _causes: dict[tuple[Code, Source, str], int] = field(default_factory=dict)  # to the number of their finding
+    use: Span | None = None
+
+    def used_at(self, use: Span) -> Findings:
+        """Return findings of a block that is used at `use`, in the same list; what several uses find alike is one."""
+        return Findings(self.items, self._causes, use)
 
     def add(
         self,
@@ -295,6 +300,10 @@ class Findings:
         cause: str = "",
     ) -> None:
         """Add a finding. What is unknown is one finding, however often it is used: `cause` (else the message) says what."""
+        if self.use is not None:
+            if any(d.code is code and d.span == span and d.message == message for d in self.items):
+                return  # of another use
+            labels = (*labels, Label(self.use, "used here"))
         finding = Diagnostic(code, span, message, help, note, labels)
         if code in _ONCE:
             known = self._causes.setdefault((code, span.source, cause or message), len(self.items))

@@ -59,6 +59,18 @@ class BlockView:
 Print = Callable[[StepPlan, frozenset[str], str], Lines]
 
 
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """The uses of blocks that become calls in a plan: each with the functions that it calls and its nodes as a plan."""
+
+    plan: StepPlan
+    of: dict[str, tuple[model.Use, BlockView, StepPlan]]  # by the name of the use
+
+    @property
+    def uses(self) -> tuple[model.Use, ...]:
+        return tuple(use for use, _, _ in self.of.values())
+
+
 @dataclass
 class Blocks:
     """The blocks of a file. `run` and `step` print a plan; `ends` says whether the last states of a run are read."""
@@ -68,28 +80,31 @@ class Blocks:
     ends: bool
     taken: frozenset[str]  # names at the top of the emitted file
     views: dict[str, BlockView] = field(default_factory=dict)  # by the text of the block, inner ones first
-    used: dict[tuple[int, str], tuple[BlockView, StepPlan]] = field(default_factory=dict)
+    known: dict[tuple[int, frozenset[str]], Calls] = field(default_factory=dict)  # by plan and `kept`
 
-    def uses(self, plan: StepPlan, kept: frozenset[str]) -> tuple[model.Use, ...]:
-        """Return the uses in `plan` that become calls, and have their functions ready."""
+    def calls(self, plan: StepPlan, kept: frozenset[str]) -> Calls:
+        """Return the uses in `plan` that become calls, their functions ready; `kept` are operations read from outside."""
+        key = (id(plan), kept)  # `Calls` keeps the plan alive, so that no other one gets its number
+        if key not in self.known:
+            self.known[key] = self._cut(plan, kept)
+        return self.known[key]
+
+    def _cut(self, plan: StepPlan, kept: frozenset[str]) -> Calls:
         uses = tuple(use for use in separable_uses(plan) if _spelled_alike(plan, use))
         parts = {use.name: cut_out(plan, use) for use in uses}
         read = {use.name: _read_outside(plan, use, kept) for use in uses}
         keys = {name: self._text(part, read[name], "block") for name, part in parts.items()}
+        of: dict[str, tuple[model.Use, BlockView, StepPlan]] = {}
         for use in uses:
-            if (id(plan), use.name) in self.used:
-                continue
             alike = frozenset(op for name, ops in read.items() if keys[name] == keys[use.name] for op in ops)
             key = f"{keys[use.name]}\n{sorted(alike)}"
             if key not in self.views:
-                view = self._view(use, parts[use.name], alike)
-                self.views[key] = view
-            self.used[id(plan), use.name] = (self.views[key], parts[use.name])
-        return uses
+                self.views[key] = self._view(use, parts[use.name], alike)
+            of[use.name] = (use, self.views[key], parts[use.name])
+        return Calls(plan, of)
 
     def _text(self, part: StepPlan, read: frozenset[str], name: str) -> str:
-        run, step = self.run(part, read, name), self.step(part, read, name)
-        return repr((run, step, [repr(body) for _, body in part.bodies if body.random]))
+        return repr((self.run(part, read, name), self.step(part, read, name)))
 
     def _view(self, use: model.Use, part: StepPlan, read: frozenset[str]) -> BlockView:
         title, k = class_name(use.block), 2
@@ -98,8 +113,7 @@ class Blocks:
             title, k = f"{class_name(use.block)}{k}", k + 1
         name = function_name(title)
         run, step = self.run(part, read, name), self.step(part, read, name)
-        inner = [self.used[id(part), u.name][0] for u in self.uses(part, read)]
-        prefixes = [_prefix(u) for u in self.uses(part, read)]
+        inner = [(_prefix(u), view) for u, view, _ in self.calls(part, read).of.values()]
         texts = [line.code for line in (*run.lines, *step.lines)]
         for loop in run.loops:
             for function in (loop.step, loop.adjoint, loop.gradients):
@@ -109,7 +123,7 @@ class Blocks:
         records, arguments = [], []
         for variable in RECORDS:
             fields = dict.fromkeys(re.findall(rf"(?<![\w.]){variable}\.([A-Za-z]\w*)", whole))
-            for view, prefix in zip(inner, prefixes, strict=True):
+            for prefix, view in inner:
                 record = next((r for r in view.records if r.name == f"{view.title}{_STEMS[variable]}"), None)
                 fields |= dict.fromkeys(prefix + f for f in (record.fields if record else ()))
             fields.pop("n", None)
@@ -130,17 +144,18 @@ class Blocks:
     def shared(self, plan: StepPlan) -> dict[str, list[str]]:
         """Return the uses in `plan` by the name of the block whose functions they call."""
         found: dict[str, list[str]] = {}
-        for (where, name), (view, _) in self.used.items():
-            if where == id(plan):
-                found.setdefault(view.title, []).append(name)
+        for calls in self.known.values():
+            if calls.plan is plan:
+                for use, view, _ in calls.of.values():
+                    found.setdefault(view.title, []).append(use.name)
         return found
 
-    def call(self, plan: StepPlan, use: model.Use, function: str) -> LineView:
+    def call(self, calls: Calls, use: model.Use, function: str) -> LineView:
         """Return the line that calls `run_…` or `step_…` of a use and gives what comes out its names in the network."""
-        view, part = self.used[id(plan), use.name]
+        _, view, part = calls.of[use.name]
         prefix = _prefix(use)
         args = [f'pick({cls}, {variable}, "{prefix}")' for variable, cls in view.arguments]
-        network = plan.network
+        network = calls.plan.network
         bound = {name: signal_text(signal, network, {}) for name, signal in reversed(use.inputs)}
         flowing = [bound[i.name] for i in part.network.inputs]
         args.append(f"{view.title}Inputs({', '.join(flowing)})")

@@ -108,8 +108,11 @@ class GroupLoop:
         fixed = tuple_text([f"{{{turned}}}" if name == "turned" else name for name in self.fixed])
         args = [*functions, fixed, tuple_text(start, True), tuple_text(xs, True), "steps"]
         args += [] if truncate is None else [str(truncate)]
-        carries = ends or any(slot.carry for n in self.layers for slot in self.plan.body(n.name).slots)
-        end = tuple_text(self.carried, True) if carries else "_"
+        carry = {
+            f"{identifier(n.name)}_state" for n in self.layers if any(s.carry for s in self.plan.body(n.name).slots)
+        }
+        end = tuple_text([name if ends or name in carry else "_" for name in self.carried], True)
+        end = end if ends or carry else "_"
         read = tuple_text([identifier(n) for n in self.read], True)
         function = "time_loop" if self.derived else "time_loop_by_jax"
         names = ", ".join(n.name for n in self.layers)

@@ -233,7 +233,7 @@ def _blocks(plan: StepPlan, adjoints: dict[str, Adjoint | str], truncate: int | 
         return Lines(tuple(network_step_lines(part, step_states(part), kept, blocks)))
 
     taken = {f"{class_name(body.name)}{part}" for body in plan.types for part in ("State", "Signals", "Kept")}
-    taken |= {"run_part", "run_batch", *(f"{name}State" for name in ("Train",))}
+    taken |= {"run_part", "run_batch", "TrainState"}
     blocks = Blocks(run, step, ends, frozenset(taken))
     return blocks
 

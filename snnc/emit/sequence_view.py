@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from snnc import model
-from snnc.emit.block_view import Blocks
+from snnc.emit.block_view import Blocks, Calls
 from snnc.emit.loop_view import GroupLoop, LoopView
 from snnc.emit.node_lines import (
     batch_norm_line,
@@ -50,13 +50,14 @@ def sequence_view(
     """
     lines: list[LineView] = []
     loops: list[LoopView] = []
-    uses = () if kernels else blocks.uses(plan, kept)
-    for unit in in_order([group.nodes for group in plan.groups], uses):
+    calls = Calls(plan, {}) if kernels else blocks.calls(plan, kept)
+    groups = {group.nodes[0].name: (number, group) for number, group in enumerate(plan.groups, 1)}
+    for unit in in_order([group.nodes for group in plan.groups], calls.uses):
         if isinstance(unit, model.Use):
-            lines.append(blocks.call(plan, unit, "run"))
+            lines.append(blocks.call(calls, unit, "run"))
             continue
-        number, group = next((k, g) for k, g in enumerate(plan.groups, 1) if g.nodes == unit)
-        first = group.nodes[0]
+        first = unit[0]
+        number, group = groups[first.name]
         if group.loop or (isinstance(first, model.Layer) and plan.body(first.name).random):
             members = {node.name for node in group.nodes}
             read = {s.node for node in plan.order if node.name not in members for s in sources_of(node)}
@@ -81,16 +82,16 @@ def sequence_view(
 
 def network_step_lines(plan: StepPlan, states: dict[str, str], kept: frozenset[str], blocks: Blocks) -> list[LineView]:
     """Print one step of a network; `states` says where the state of a layer or a delay is read."""
-    uses = blocks.uses(plan, kept)
+    calls = blocks.calls(plan, kept)
     lines: list[LineView] = []
     alone: list[Active] = []
     rings: list[LineView] = []
-    for unit in (*in_order([(node,) for node in plan.order], uses), None):
+    for unit in (*in_order([(node,) for node in plan.order], calls.uses), None):
         if isinstance(unit, tuple):
             alone += unit
             continue
         now, late = step_lines(tuple(alone), plan, {}, states, "state.n")
         lines, rings, alone = lines + now, rings + late, []
         if unit is not None:
-            lines.append(blocks.call(plan, unit, "step"))
+            lines.append(blocks.call(calls, unit, "step"))
     return lines + rings

@@ -127,7 +127,7 @@ def load_checkpoint(path: Path, module: TrainableModule, about: About, updates: 
         raise damaged(path, "; ".join(wrong[:3]) or "it contradicts itself")
 
     taken = {name: array for name, array in found.items() if name in expected}
-    on_device = jax.tree.map(jax.numpy.array, taken) if mesh is None else placed(module, mesh, taken)
+    on_device = jax.device_put(taken) if mesh is None else placed(module, mesh, taken)
     params, buffers = records_of(module, _within(IN_CHECKPOINT, on_device))
     paths, structure = jax.tree_util.tree_flatten_with_path(_without_weights(fresh))
     leaves = [on_device[STATE + jax.tree_util.keystr(where)] for where, _ in paths]

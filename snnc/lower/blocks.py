@@ -61,7 +61,15 @@ def in_order(items: Sequence[tuple[Active, ...]], uses: tuple[model.Use, ...]) -
     A use comes when all that flows into it is there.
     """
     home = {n.name: u for u in uses for item in items for n in item if n.name.startswith(f"{u.name}.")}
-    units: list[tuple[Active, ...] | model.Use] = list(dict.fromkeys(home.get(item[0].name, item) for item in items))
+    units: list[tuple[Active, ...] | model.Use] = []
+    placed: set[str] = set()
+    for item in items:
+        use = home.get(item[0].name)
+        if use is None:
+            units.append(item)
+        elif use.name not in placed:
+            units.append(use)
+            placed.add(use.name)
     names = {n.name for item in items for n in item}
 
     def made(unit: tuple[Active, ...] | model.Use) -> set[str]:

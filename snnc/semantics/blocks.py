@@ -7,10 +7,10 @@ Each use is read anew into the network that it stands in, under its own name: it
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from snnc import model
-from snnc.diagnostics import Code, Findings, Label, did_you_mean
+from snnc.diagnostics import Code, Label, did_you_mean
 from snnc.limits import MAX_BLOCKS, MAX_PARTS
 from snnc.ops.operation import Shape
 from snnc.semantics.elaboration import Claim, Elaboration, PendingOp, find_block, find_neuron, report_unknown
@@ -21,34 +21,10 @@ from snnc.semantics.operations.table import OPERATIONS
 from snnc.semantics.scope import Scope, Typed
 from snnc.semantics.segments import Flow
 from snnc.semantics.signals import find_source
-from snnc.source import Span
 from snnc.syntax import nodes
 from snnc.units import DIMENSIONS, ONE, dimension_name
 
 ReadBody = Callable[[Elaboration], None]
-
-
-@dataclass
-class UsedFindings(Findings):
-    """Findings of a block: each shows the place of use as well. They go into the list of the network around it."""
-
-    use: Span | None = None
-
-    def add(
-        self,
-        code: Code,
-        span: Span,
-        message: str,
-        *,
-        help: str | None = None,
-        note: str = "",
-        labels: tuple[Label, ...] = (),
-        cause: str = "",
-    ) -> None:
-        if self.use is not None and any(d.code is code and d.span == span and d.message == message for d in self.items):
-            return  # of another use
-        used = () if self.use is None else (Label(self.use, "used here"),)
-        super().add(code, span, message, help=help, note=note, labels=(*labels, *used), cause=cause)
 
 
 def expand_block(
@@ -103,7 +79,7 @@ def _expand_one(
             help="repeat a smaller block, or fewer times",
         )  # fmt: skip
         return None
-    findings = UsedFindings(e.findings.items, e.findings._causes, instance.span)
+    findings = e.findings.used_at(instance.span)
     scope = Scope({}, home, findings, f"in network `{item.name}`")
     inner = replace(
         e, item=item, home=home, findings=findings, scope=scope, prefix=e.full(name) + ".", inside=(*e.inside, item),

@@ -168,13 +168,11 @@ def test_an_update_is_compiled_once_and_after_a_break_not_at_all(
     with pytest.raises(Broken):
         train(compiled, options, breaks_after(8))
     updates_compiled = modules[0].train_step._cache_size()
-    with pytest.raises(Broken):
-        train(compiled, resumed, breaks_after(2))  # the first time, copying the arrays of a checkpoint is compiled
     jax.clear_caches()
     misses.clear()
     train(compiled, resumed, report)
 
-    assert updates_compiled == modules[2].train_step._cache_size() == 1  # the last of five batches is short
+    assert updates_compiled == modules[1].train_step._cache_size() == 1  # the last of five batches is short
     assert misses == []
 
 

@@ -9,7 +9,7 @@ import pytest
 
 MUCH = 4 << 30
 IMPORTS = {"__future__", "argparse", "collections.abc", "functools", "typing", "jax", "jax.numpy", "numpy", "optax"}
-IMPORTS |= {"jax.custom_derivatives"}
+IMPORTS |= {"jax.custom_derivatives", "jax.sharding"}
 TOP = (ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef, ast.Assign, ast.AnnAssign, ast.If)
 NEVER_CALLED = {
     "exec",

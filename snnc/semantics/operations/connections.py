@@ -1,16 +1,16 @@
-"""`sparse`, `one_to_one`, `inhibit`, `attention` and `embedding`."""
+"""`sparse`, `one_to_one`, `attention` and `embedding`, and the arguments of `inhibit`."""
 
 from __future__ import annotations
 
 from math import sqrt
 
 from snnc.diagnostics import Code
-from snnc.ops.connections import Inhibit, OneToOne, Sparse
+from snnc.ops.connections import OneToOne, Sparse
 from snnc.ops.dense import dense_shape
 from snnc.ops.operation import Init, Shape
 from snnc.ops.tokens import Attention, Embedding, attention_shape, embedding_shape
 from snnc.semantics.constants import constant
-from snnc.semantics.expressions import resolve, resolve_as
+from snnc.semantics.expressions import resolve_as
 from snnc.semantics.operations.binding import whole
 from snnc.semantics.operations.spec import Argument, Build, Options
 from snnc.semantics.operations.weights import KAIMING, ZEROS, initialiser
@@ -108,14 +108,6 @@ def build_one_to_one(build: Build) -> OneToOne | None:
         default = Init("constant", (("value", value),))
     init = initialiser(build.bound, ("init", "w"), build.weight, default, build.scope)
     return OneToOne(build.shape, init, build.weight)
-
-
-def build_inhibit(build: Build) -> Inhibit | None:
-    typed = resolve(build.required("others"), build.scope)
-    factor = constant(typed.expr, {"dt": build.dt})
-    if factor is None or typed.dimension is None:
-        return None
-    return Inhibit(factor, typed.dimension)
 
 
 def shape_of_attention(shapes: tuple[Shape, ...], options: Options) -> Shape | str:

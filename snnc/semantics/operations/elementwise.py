@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from snnc.diagnostics import Code
+from snnc.ops.connections import Inhibit
 from snnc.ops.elementwise import Flatten, Relu, Scale, flatten_shape
 from snnc.ops.joins import Add, And, Concat, Iand, concat_shape, same_shape
 from snnc.ops.memory import Dropout
@@ -16,11 +17,20 @@ from snnc.units import ONE, Dimension
 
 
 def build_scale(build: Build) -> Scale | None:
-    typed = resolve(build.required("factor"), build.scope)
+    found = fixed_factor(build, "factor")
+    return None if found is None else Scale(*found)
+
+
+def build_inhibit(build: Build) -> Inhibit | None:
+    found = fixed_factor(build, "others")
+    return None if found is None else Inhibit(*found)
+
+
+def fixed_factor(build: Build, name: str) -> tuple[float, Dimension] | None:
+    """Return the quantity that an argument fixes, with its dimension."""
+    typed = resolve(build.required(name), build.scope)
     factor = constant(typed.expr, {"dt": build.dt})
-    if factor is None or typed.dimension is None:
-        return None
-    return Scale(factor, typed.dimension)
+    return None if factor is None or typed.dimension is None else (factor, typed.dimension)
 
 
 def scale_dimension(bound: dict[str, nodes.Arg], scope: Scope) -> Dimension:
