@@ -67,6 +67,7 @@ class Code(StrEnum):
     STEP_AND_EQUATION = "E0509"
     BAD_STAGE = "E0511"
     NEEDS_WHOLE_SEQUENCE = "E0512"
+    ILLEGAL_RULE = "E0513"
     # E06 training
     NEEDS_ENCODER = "E0601"
     UNKNOWN_FIELD = "E0602"

@@ -376,6 +376,18 @@ class Select:
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """How a recipe learns: the rule of its `learn` line, every argument resolved."""
+
+    name: str
+    options: tuple[tuple[str, float | str | bool | None], ...]
+    span: Span
+
+    def get(self, option: str) -> float | str | bool | None:
+        return dict(self.options).get(option)
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     name: str
     network: str
@@ -383,6 +395,7 @@ class Recipe:
     epochs: int
     batch: int
     seed: int
+    rule: Rule
     truncate: int | None  # steps of truncated BPTT
     checkpoint: int | None  # steps of one checkpointed part of a sequence, 0: chosen from its length; None: all at once
     loss: Term

@@ -35,6 +35,7 @@ RANKS = (
     ("surrogate_facts", "probe"),
     ("semantics",),
     ("lower",),
+    ("rules",),
     ("semantics.checks",),
     ("emit",),
     ("cost",),

@@ -10,6 +10,7 @@ from snnc.expr import Apply, Expr, Var, variables, walk
 from snnc.lower.body import Extra, expressions, lower_neuron
 from snnc.lower.schedule import lower_network
 from snnc.plan import Body
+from snnc.rules.legality import check_rule
 from snnc.semantics.constants import constant
 from snnc.semantics.data_sets import resolve_data
 from snnc.semantics.elaboration import stands_alone
@@ -182,6 +183,7 @@ def _check_train(
     recipe = resolve_recipe(item, module, network, findings, lambda data: None)
     if recipe is not None:
         network = settle_norms(network, recipe, findings)
+        check_rule(network, recipe, findings)
         lint(network, recipe, findings)
 
 

@@ -1,8 +1,7 @@
-"""Resolves the settings of a recipe beside its objective: learning rule, selection, frozen parameters, start."""
+"""Resolves the settings of a recipe beside its objective and its rule: selection, frozen parameters, start."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from snnc import model
@@ -10,94 +9,7 @@ from snnc.diagnostics import Code, Findings, did_you_mean
 from snnc.ops.delays import WithTimes
 from snnc.semantics.data_sets import Pipeline
 from snnc.semantics.modules import Module
-from snnc.semantics.operations.binding import whole
-from snnc.semantics.scope import Scope
 from snnc.syntax import nodes
-from snnc.units import STEP_UNITS
-
-RULES_TO_COME = (
-    "eventprop",
-    "ttfs",
-    "eprop",
-    "ottt",
-    "ostl",
-    "d_rtrl",
-    "decolle",
-    "es",
-    "ga",
-    "maml",
-    "reptile",
-    "none",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Learning:
-    """BPTT, its gradient cut every `truncate` steps, or its sequence taken in parts of `checkpoint` steps (0: chosen)."""
-
-    truncate: int | None = None
-    checkpoint: int | None = None
-
-
-def read_learn(settings: dict[str, nodes.Expr], scope: Scope, network: model.Network, findings: Findings) -> Learning:
-    """Return the learning rule; check that a gradient can flow."""
-    for layer in network.layers:
-        if layer.neuron.spikes and layer.neuron.surrogate is None and any(r.rate is None for r in layer.neuron.spikes):
-            findings.add(
-                Code.NO_SURROGATE, layer.span, f"`{layer.name}` ({layer.neuron.name}) spikes and has no surrogate, so that "
-                "BPTT passes no gradient through it",
-                help=f"give the neuron one: `surrogate atan(alpha = 2)`, or the layer: `{layer.neuron.name}(surrogate = atan)`",
-            )  # fmt: skip
-    value = settings.get("learn")
-    if value is None:
-        return Learning()
-    call = (
-        value
-        if isinstance(value, nodes.Call)
-        else nodes.Call(value, span=value.span)
-        if isinstance(value, nodes.Name)
-        else None
-    )
-    name = call.func.text if call is not None else "?"
-    if call is None or name not in ("bptt", "tbptt"):
-        later = name in RULES_TO_COME
-        findings.add(
-            Code.NOT_YET if later else Code.UNKNOWN_NAME, value.span,
-            f"{'not supported yet: the' if later else 'unknown'} learning rule `{name}`",
-            help="built so far: `bptt()` and `tbptt(k)`" if later else did_you_mean(name, ["bptt", "tbptt", *RULES_TO_COME]),
-        )  # fmt: skip
-        return Learning()
-    if name == "bptt":
-        return Learning(checkpoint=_read_checkpoint(call, scope, findings))
-    if len(call.args) != 1 or call.args[0].name not in (None, "steps"):
-        findings.add(Code.MISSING_ARGUMENT, call.span, "`tbptt` takes one number of steps", help="as in `tbptt(50)`")
-        return Learning()
-    length = call.args[0].value
-    if isinstance(length, nodes.Number) and length.unit in STEP_UNITS:
-        length = nodes.Number(length.text, span=length.span)
-    return Learning(truncate=whole(length, scope, "the length of `tbptt`"))
-
-
-def _read_checkpoint(call: nodes.Call, scope: Scope, findings: Findings) -> int | None:
-    """Return the steps of a checkpointed part: 0 for `auto`, None for `off` and where nothing is said."""
-    found = None
-    for arg in call.args:
-        if arg.name != "checkpoint":
-            named = f"no argument `{arg.name}`" if arg.name else "no argument without a name"
-            findings.add(
-                Code.UNKNOWN_ARGUMENT,
-                arg.span,
-                f"`bptt` has {named}",
-                help="write `bptt()` or `bptt(checkpoint = auto)`",
-            )
-        elif isinstance(arg.value, nodes.Name) and arg.value.text in ("auto", "off"):
-            found = 0 if arg.value.text == "auto" else None
-        else:
-            value = arg.value
-            if isinstance(value, nodes.Number) and value.unit in STEP_UNITS:
-                value = nodes.Number(value.text, span=value.span)
-            found = whole(value, scope, "the part of a checkpointed sequence")
-    return found
 
 
 def read_select(

@@ -18,10 +18,10 @@ from snnc.semantics.precision import read_precision
 from snnc.semantics.recipe_settings import (
     check_groups,
     read_freeze,
-    read_learn,
     read_select,
     read_start,
 )
+from snnc.semantics.rules import read_rule
 from snnc.semantics.scope import Scope
 from snnc.semantics.sequence_settings import check_sequences, read_sequences
 from snnc.semantics.tensors import Tensors, resolve_tensor, signal_names, tensor_type
@@ -71,7 +71,8 @@ def resolve_recipe(
         return None
     pipeline = resolve_data(found[0], found[1], network.dt, findings)
     optimizer = resolve_optimizer(settings["optimizer"], scope) if "optimizer" in settings else default_optimizer()
-    learning = read_learn(settings, scope, network, findings)
+    rule = read_rule(item, settings, scope, network, findings)
+    truncate, checkpoint = _steps_of(rule)
     freeze = read_freeze(settings, network, findings)
     start = read_start(item, settings, home, findings)
     precision = read_precision(settings, findings)
@@ -100,7 +101,7 @@ def resolve_recipe(
     if findings.errors or loss is None:
         return None
     terms = (loss, *penalties, *metrics)
-    in_parts = learning.checkpoint is not None or sequences.carry or sequences.burn_in > 0
+    in_parts = checkpoint is not None or sequences.carry or sequences.burn_in > 0
     sparse_input = read_sparse_input(settings, network, pipeline.data, terms, in_parts, precision, findings)
     return model.Recipe(
         name=item.name,
@@ -109,8 +110,9 @@ def resolve_recipe(
         epochs=numbers["epochs"],
         batch=numbers["batch"],
         seed=numbers["seed"],
-        truncate=learning.truncate,
-        checkpoint=learning.checkpoint,
+        rule=rule,
+        truncate=truncate,
+        checkpoint=checkpoint,
         precision=precision,
         sparse_input=sparse_input,
         loss=loss,
@@ -128,6 +130,13 @@ def resolve_recipe(
         burn_in=sequences.burn_in,
         fields=_used_fields(tensors, terms),
     )
+
+
+def _steps_of(rule: model.Rule) -> tuple[int | None, int | None]:
+    """Return after how many steps a gradient is cut, and how many steps a checkpointed part has (0: chosen)."""
+    cut, part = rule.get("steps"), rule.get("checkpoint")
+    part = {"auto": 0, "off": None}.get(part) if isinstance(part, str) else part
+    return None if cut is None else int(cut), None if part is None else int(part)
 
 
 def _used_fields(tensors: Tensors, terms: tuple[model.Term, ...]) -> tuple[tuple[str, model.TensorType], ...]:
