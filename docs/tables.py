@@ -31,7 +31,7 @@ from snnc.ops.penalties import PENALTIES  # noqa: E402
 from snnc.ops.preparation import PREPARATIONS  # noqa: E402
 from snnc.ops.readouts import READOUTS  # noqa: E402
 from snnc.ops.tensor_function import TensorFunction  # noqa: E402
-from snnc.semantics import checks, data_sets, optimizers, recipe_settings  # noqa: E402
+from snnc.semantics import checks, data_sets, optimizers, rules  # noqa: E402
 from snnc.semantics.modules import standard_module  # noqa: E402
 from snnc.semantics.operations.table import NOT_YET, OPERATIONS  # noqa: E402
 from snnc.semantics.optimizers import OPTIMIZERS, SCHEDULES  # noqa: E402
@@ -275,7 +275,7 @@ def not_yet() -> str:
         ["sections", ", ".join(map(code, later))],
         ["operations", ", ".join(map(code, NOT_YET))],
         ["data sources and steps", ", ".join(map(code, data_sets.NOT_YET))],
-        ["learning rules", ", ".join(map(code, recipe_settings.RULES_TO_COME))],
+        ["learning rules", ", ".join(map(code, rules.TO_COME))],
         ["optimisers", ", ".join(map(code, optimizers.NOT_YET))],
     ]
     return table(["kind", "refused by E0901"], rows)

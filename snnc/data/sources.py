@@ -9,7 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from snnc.data import csv, cues, digits, dvs_gesture, folder, hdf5, idx, nmnist, npz, randman, yinyang
+from snnc.data import (
+    csv,
+    cues,
+    digits,
+    dvs_gesture,
+    folder,
+    hdf5,
+    idx,
+    nmnist,
+    npz,
+    randman,
+    reward_task,
+    xor,
+    yinyang,
+)
 from snnc.data.arguments import Argument, check_arguments
 from snnc.data.files import LoadContext
 from snnc.data.record import PART_CODES, DataSet, FieldInfo, Part, join_parts
@@ -197,6 +211,31 @@ SOURCES: Mapping[str, SourceSpec] = MappingProxyType(
                     cues.count_steps(*(values[name] for name in ("cues", "cue", "gap", "pause", "recall"))),
                     values["units"],
                 ),
+            ),
+            _source(
+                "xor",
+                "two bits and a bias, for `latency`; class 1 where one bit alone is 1; the four patterns again and again",
+                xor.load_xor,
+                own=(
+                    Argument("samples", "int", 100, minimum=4, maximum=xor.MAX_SAMPLES),
+                    Argument("bias", "float", 1.0, minimum=0.0, maximum=1.0),
+                ),
+                shared=(*FRACTIONS, SEED),
+                fields=lambda _: xor.FIELDS,
+            ),
+            _source(
+                "reward_task",
+                "XOR of two groups of units with rates, and the reward of each output spike, 1 or -1",
+                reward_task.load_reward_task,
+                own=(
+                    Argument("samples", "int", 400, minimum=4),
+                    Argument("units", "int", 60, minimum=2, maximum=100_000),
+                    Argument("steps", "int", 500),
+                    Argument("rate", "float", 0.04, minimum=0.0, maximum=1.0),
+                    SEED,
+                ),
+                shared=FRACTIONS,
+                fields=lambda values: reward_task.describe_reward_task(values["steps"], values["units"]),
             ),
             _source(
                 "npz",

@@ -52,7 +52,7 @@ def test_wrong_arguments_are_refused(refuse, source, given, finding):
 
 def test_the_table_is_whole():
     files = ["npz", "idx", "csv", "folder", "events", "shd", "ssc", "dvs_gesture", "nmnist"]
-    assert list(SOURCES) == ["digits", "yinyang", "randman", "cue_accumulation", *files]
+    assert list(SOURCES) == ["digits", "yinyang", "randman", "cue_accumulation", "xor", "reward_task", *files]
     for name, spec in SOURCES.items():
         assert (name, True) == (spec.name, bool(spec.doc))
         assert len(spec.signature) == len({argument.name for argument in spec.signature})

@@ -1,4 +1,4 @@
-"""The sources that need no files: digits, yinyang and randman, against their published rules."""
+"""The sources that need no files: digits, yinyang, randman and the tasks, against their published rules."""
 
 import numpy as np
 import pytest
@@ -134,7 +134,13 @@ def test_a_randman_beyond_memory_or_patience_is_refused(refuse, settings, messag
 
 @pytest.mark.parametrize(
     ("source", "settings"),
-    [("digits", {}), ("yinyang", {"train": 50}), ("randman", {"classes": 2, "units": 4, "steps": 10, "samples": 5})],
+    [
+        ("digits", {}),
+        ("yinyang", {"train": 50}),
+        ("randman", {"classes": 2, "units": 4, "steps": 10, "samples": 5}),
+        ("xor", {"samples": 8}),
+        ("reward_task", {"samples": 4, "units": 6, "steps": 10}),
+    ],
 )
 def test_described_fields_are_those_loaded(load, source, settings):
     data = load(source, **settings)
@@ -170,3 +176,49 @@ def test_cues_follow_the_published_rule(load):
 def test_cues_are_dealt_to_four_groups(load):
     with pytest.raises(CompileError, match="4 groups"):
         load("cue_accumulation", samples=4, units=10)
+
+
+def test_xor_has_each_pattern_as_often_and_a_bias(load):
+    data = load("xor", samples=40, bias=0.6, val=0.2)
+
+    points, label = data.fields["points"], data.fields["label"]
+    assert ((40, 3), np.float32) == (points.shape, points.dtype)
+    np.testing.assert_allclose(points[:, 2], 0.6, rtol=1e-6)
+    patterns, counts = np.unique(np.column_stack([points[:, :2], label]), axis=0, return_counts=True)
+    assert patterns.tolist() == [[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]]
+    assert counts.tolist() == [10] * 4
+    assert (len(data.part("train")["label"]), len(data.part("val")["label"])) == (32, 8)
+
+
+def test_the_reward_task_follows_the_published_rule(load):
+    data = load("reward_task", samples=200)
+
+    spikes, reward, label = (data.fields[name] for name in ("spikes", "reward", "label"))
+    assert ((200, 500, 60), np.float32) == (spikes.shape, reward.dtype)
+    rates = spikes.reshape(200, 500, 2, 30).mean(axis=(1, 3)) * 1000  # Hz, at steps of 1 ms
+    bits = rates > 0
+    np.testing.assert_allclose(rates[bits], 40, atol=8)
+    np.testing.assert_allclose(rates[bits].mean(), 40, atol=0.5)
+    np.testing.assert_array_equal(bits[:, 0] != bits[:, 1], label)
+    np.testing.assert_array_equal(np.where(label == 1, 1, -1), reward)
+    assert np.unique(bits, axis=0, return_counts=True)[1].tolist() == [50] * 4
+
+
+def test_the_reward_task_repeats_with_its_seed(load):
+    first, same, other = (load("reward_task", samples=8, seed=seed).fields["spikes"] for seed in (1, 1, 2))
+
+    np.testing.assert_array_equal(first, same)
+    assert (first != other).any()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"units": 7}, "`reward_task` deals 7 units to 2 bits"),
+        ({"samples": 10**6}, "`reward_task` with these settings takes 251.5 GiB; at most 8 GiB are made"),
+    ],
+)
+def test_a_reward_task_of_odd_groups_or_beyond_memory_is_refused(refuse, settings, message):
+    code, found, _ = refuse("reward_task", **settings)
+
+    assert ("E0607", message) == (code, found)
