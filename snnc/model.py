@@ -197,7 +197,8 @@ class Layer:
 class OpNode:
     """An operation in a chain. `name` is its path (`pixels_h.dense`), `text` the author's chain.
 
-    With `shares` its weights are those of the operation of that name.
+    With `shares` its weights are those of the operation of that name. With `cut` no gradient passes to its sources: a learning
+    rule has said so, never the author.
     """
 
     name: str
@@ -209,6 +210,7 @@ class OpNode:
     text: str
     span: Span
     shares: str = ""
+    cut: bool = False
 
     @property
     def own_weights(self) -> tuple[Weight, ...]:

@@ -11,7 +11,7 @@ from snnc.data.load import load_data_set
 from snnc.diagnostics import Code, CompileError, Diagnostic, Findings, did_you_mean, fail
 from snnc.lower.schedule import lower_network, read_signals
 from snnc.plan import Kernel, StepPlan
-from snnc.rules.legality import check_rule
+from snnc.rules.legality import as_learned, check_rule
 from snnc.semantics.checks import check_module, lint
 from snnc.semantics.entries import Entry, choose_entry
 from snnc.semantics.modules import Module, build_module, load_module
@@ -147,7 +147,7 @@ def resolve_entry(
     assert recipe is not None
     check_rule(network, recipe, findings)
     findings.stop_on_errors()
-    return with_precision(network, recipe.precision), recipe, module
+    return as_learned(with_precision(network, recipe.precision), recipe.rule), recipe, module
 
 
 def _read_by(recipe: model.Recipe | None) -> tuple[model.Signal, ...]:

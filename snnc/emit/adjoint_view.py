@@ -27,7 +27,7 @@ class AdjointView:
 
 def adjoint_view(body: Body, adjoint: Adjoint) -> AdjointView:
     """Return the view of one adjoint."""
-    name = _names(body, {k.name for k in adjoint.kept if k.half})
+    name = names_of(body, {k.name for k in adjoint.kept if k.half})
     halves = [k for k in adjoint.kept if k.half]
     like = field_name(body.slots[0].name) if body.slots else ""
     lines = [
@@ -60,7 +60,7 @@ def adjoint_view(body: Body, adjoint: Adjoint) -> AdjointView:
     )
 
 
-def _names(body: Body, widened: set[str]) -> Callable[[str], str]:
+def names_of(body: Body, widened: set[str]) -> Callable[[str], str]:
     constants = set(body.constants)
 
     def name(text: str) -> str:

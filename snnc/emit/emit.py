@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from snnc import model
 from snnc.emit.model_view import model_view
+from snnc.emit.online_view import online_view
 from snnc.emit.render import format_python, render
 from snnc.emit.runtime_source import pasted
 from snnc.emit.statement_text import file_word
@@ -12,6 +13,7 @@ from snnc.emit.training_view import training_view
 from snnc.lower.kernels import chosen_kernel
 from snnc.lower.schedule import read_signals
 from snnc.plan import Kernel, StepPlan
+from snnc.rules.synapses import learns_forward
 from snnc.semantics.event_inputs import event_inputs
 
 
@@ -44,9 +46,11 @@ def emit(plan: StepPlan, recipe: model.Recipe | None, source: str, kernel: Kerne
         counts=recipe is not None and recipe.counts_steps,
     )
     training = None if recipe is None else training_view(plan, recipe, events)
+    online = None if recipe is None or not learns_forward(recipe.rule) else online_view(plan, recipe)
     views = {
         "view": view,
         "t": training,
+        "o": online,
         "has_training": training is not None,
         "recipe_constants": () if training is None else training.constants,
     }

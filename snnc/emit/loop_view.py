@@ -20,6 +20,7 @@ from snnc.emit.node_lines import (
 from snnc.emit.statement_text import LineView, place
 from snnc.lower.schedule import sources_of
 from snnc.ops.delays import UnitDelays
+from snnc.ops.dense import Dense
 from snnc.plan import Adjoint, Group, StepPlan
 
 
@@ -86,7 +87,8 @@ class GroupLoop:
     @property
     def turned(self) -> list[str]:
         """The weights that the adjoint multiplies by transposed: once for all steps, for a product in a loop cannot share it."""
-        products = [n for n in self.group.nodes if isinstance(n, model.OpNode) and n.op.kind == "dense"]
+        nodes = [n for n in self.group.nodes if isinstance(n, model.OpNode) and n.op.kind == "dense"]
+        products = [n for n in nodes if not n.cut and isinstance(n.op, Dense) and not n.op.feedback]
         return [weight_texts(n)["w"].removeprefix("params.") for n in products] if self.derived else []
 
     @property
@@ -174,7 +176,7 @@ class _Transposed:
         self.kept = [(f"{identifier(n.name)}_kept", f"{identifier(n.name)}_kept") for n in loop.layers]
         self._keep_sources()
         for node in loop.rings:
-            self._add(node.sources[0], f"d_{identifier(node.name)}_ring[-1]", operation_comment(node))
+            self._add_source(node, 0, f"d_{identifier(node.name)}_ring[-1]", operation_comment(node))
         for member in reversed(loop.group.nodes):
             self._node(member)
 
@@ -226,13 +228,13 @@ class _Transposed:
             return
         names = tuple(self._source_name(source) for source in node.sources)
         if node.op.kind == "delay":  # of 0 steps
-            self._add(node.sources[0], d, operation_comment(node))
+            self._add_source(node, 0, d, operation_comment(node))
             return
         back = node.op.transposed(d, names, weight_texts(node), node.in_shapes)
         for name in self.loop.turned:
             back = tuple(text.replace(f"params.{name}.T", f'turned["{name}"]') for text in back)
-        for k, (source, text) in enumerate(zip(node.sources, back, strict=True)):
-            self._add(source, text, "" if k else operation_comment(node))
+        for k, text in enumerate(back):
+            self._add_source(node, k, text, "" if k else operation_comment(node))
         if node.op.weights():
             self.deltas.append((d, node))
 
@@ -251,6 +253,11 @@ class _Transposed:
         for port, signals in ports_of(layer, body.ports):
             for signal in signals:
                 self._add(signal, f"d_{name}_{port}", "")
+
+    def _add_source(self, node: model.OpNode, k: int, text: str, comment: str) -> None:
+        """Add a cotangent to that of the k-th source of an operation, unless it is cut."""
+        if not node.cut:
+            self._add(node.sources[k], text, comment)
 
     def _add(self, signal: model.Signal, text: str, comment: str) -> None:
         """Add a cotangent to that of a signal."""

@@ -30,6 +30,12 @@ def signal_text(signal: model.Signal, network: model.Network, local: Mapping[mod
     return f"{identifier(node.name)}.{field_name(name)}"
 
 
+def source_text(node: model.OpNode, k: int, network: model.Network, local: Mapping[model.Signal, str]) -> str:
+    """Return the text of the k-th source of an operation; a cut one passes no gradient."""
+    text = signal_text(node.sources[k], network, local)
+    return f"lax.stop_gradient({text})" if node.cut else text
+
+
 def weight_texts(node: model.OpNode, step: str = "") -> dict[str, str]:
     """Return where the weights of an operation are found, and its buffers; those of each step at `step`, or for all steps."""
 
@@ -77,7 +83,7 @@ def step_lines(
             lines.append(LineView(comment, f"{name}_state, {name}, {kept} = {function_name(body.name)}_step({call})"))
         elif is_ring(node):
             ring = states[node.name]
-            source = signal_text(node.sources[0], plan.network, local)
+            source = source_text(node, 0, plan.network, local)
             value = f"{ring}[0]"
             if isinstance(node.op, WithTimes):
                 window = ring if node.op.times.first else f"jnp.concatenate([{ring}, {source}[None]])"
@@ -103,7 +109,7 @@ def is_ring(node: Active) -> bool:
 
 def operation_line(node: model.OpNode, plan: StepPlan, local: Mapping[model.Signal, str], step: str = "") -> LineView:
     """Print an operation without memory, the same for a step, of number `step`, and for a sequence."""
-    sources = tuple(signal_text(source, plan.network, local) for source in node.sources)
+    sources = tuple(source_text(node, k, plan.network, local) for k in range(len(node.sources)))
     if isinstance(node.op, Delay):  # of 0 steps
         return LineView(operation_comment(node), f"{identifier(node.name)} = {sources[0]}")
     text = node.op.text(sources, weight_texts(node, step))
@@ -112,7 +118,7 @@ def operation_line(node: model.OpNode, plan: StepPlan, local: Mapping[model.Sign
 
 def batch_norm_line(node: model.OpNode, op: BatchNorm, plan: StepPlan) -> LineView:
     """Print a norm over a sequence: in training by the statistics of the batch, which move the running ones."""
-    name, source = identifier(node.name), signal_text(node.sources[0], plan.network, {})
+    name, source = identifier(node.name), source_text(node, 0, plan.network, {})
     found = weight_texts(node)
     mean, var = (f"buffers.{identifier(f'{node.name}.{key}')}" for key in ("mean", "var"))
     count = f"real_samples({source}, weight)" + ("" if op.by_step else " * steps")
@@ -133,7 +139,7 @@ def batch_norm_line(node: model.OpNode, op: BatchNorm, plan: StepPlan) -> LineVi
 def product_line(node: model.OpNode, plan: StepPlan) -> LineView:
     """Print a `dense` over a sequence that may come as event lists."""
     assert isinstance(node.op, Dense)
-    source, weights = signal_text(node.sources[0], plan.network, {}), weight_texts(node)
+    source, weights = source_text(node, 0, plan.network, {}), weight_texts(node)
     product = f"(event_dense if isinstance({source}, Events) else dense)({source}, {weights['w']})"
     bias = f" + {weights['b']}" if node.op.bias else ""
     return LineView(operation_comment(node), f"{identifier(node.name)} = {product}{bias}")
@@ -183,7 +189,7 @@ def layer_line(
 
 def delay_line(node: model.OpNode, plan: StepPlan, truncate: int | None, ends: bool) -> LineView:
     """Print a delay over a sequence; with `ends` its last values are kept."""
-    source = signal_text(node.sources[0], plan.network, {})
+    source = source_text(node, 0, plan.network, {})
     ring = f"state.{identifier(node.name)}"
     name = identifier(node.name)
     text = f"delayed(over_time({source}, steps), {ring})"

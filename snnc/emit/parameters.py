@@ -13,6 +13,7 @@ from snnc.expr import Expr, Var, substitute
 from snnc.ops.delay_times import DelayTimes
 from snnc.ops.delays import WithTimes
 from snnc.ops.initialisers import INITIALISERS
+from snnc.ops.operation import Init
 from snnc.plan import StepPlan
 from snnc.semantics.parameters import centre, parameter_values
 from snnc.units import unit_name
@@ -47,13 +48,7 @@ def stored_parameters(plan: StepPlan) -> tuple[Stored, ...]:
             for weight in node.own_weights:
                 name = f"{node.name}.{weight.name}"
                 unit = unit_name(weight.dimension)
-                options = "".join(f", {k}={number_text(v)}" for k, v in weight.init.options)
-                runtime = INITIALISERS[weight.init.name].runtime
-                key = f"stream(key, {stream_number(name)})"
-                initial = f"{runtime}({key}, {weight.shape!r}{options})"
-                limits = weight.init.limits
-                if limits is not None:
-                    initial = f"jnp.clip({initial}, {number_text(limits[0])}, {number_text(limits[1])})"
+                initial, limits = _drawn_text(weight.init, name, weight.shape), weight.init.limits
                 comment = f"{chain_text(node)}, {list(weight.shape)}{'' if unit == '1' else ' ' + unit}"
                 found.append(
                     Stored(
@@ -72,6 +67,15 @@ def stored_parameters(plan: StepPlan) -> tuple[Stored, ...]:
             dt = plan.network.dt
             found += [_trainable(node, param, dt) for param in node.neuron.params if param.trainable]
     return tuple(found)
+
+
+def _drawn_text(init: Init, name: str, shape: Shape) -> str:
+    """Return the text of an array as it is drawn first, keyed by its name."""
+    options = "".join(f", {k}={number_text(v)}" for k, v in init.options)
+    drawn = f"{INITIALISERS[init.name].runtime}(stream(key, {stream_number(name)}), {shape!r}{options})"
+    if init.limits is None:
+        return drawn
+    return f"jnp.clip({drawn}, {number_text(init.limits[0])}, {number_text(init.limits[1])})"
 
 
 def _trainable(layer: model.Layer, param: model.Param, dt: float) -> Stored:
@@ -177,12 +181,14 @@ def stored_buffers(plan: StepPlan) -> tuple[Stored, ...]:
         for buffer in node.op.buffers():
             name = f"{node.name}.{buffer.name}"
             unit = unit_name(buffer.dimension)
-            what = "" if buffer.text else ", running"
+            what = "" if buffer.text or buffer.init else ", running"
             size = f"{list(buffer.shape)}{'' if unit == '1' else ' ' + unit}"
             comment = f"{name}{what}, {size}  ({place(node.span)})"
             start = (
                 buffer.text.format(stream=stream_number(name))
                 or f"jnp.full({buffer.shape!r}, {number_text(buffer.start)})"
+                if buffer.init is None
+                else _drawn_text(buffer.init, name, buffer.shape)
             )
             found.append(Stored(name, identifier(name), buffer.shape, comment, start))
         if isinstance(node.op, WithTimes):

@@ -50,6 +50,7 @@ class TrainingView:
     terms: tuple[TermView, ...]
     total: str
     metrics: tuple[MetricView, ...]
+    learning_metrics: tuple[MetricView, ...]  # of a rule that learns while the network runs
     optimizer_text: str
     optimizer_lines: tuple[str, ...]
     run_stream: int
@@ -82,6 +83,7 @@ def training_view(plan: StepPlan, recipe: model.Recipe, events: tuple[model.Inpu
         terms=tuple(_term(term, printer) for term in terms),
         total=" + ".join(term.name for term in terms),
         metrics=_metrics(network, recipe, printer),
+        learning_metrics=_metrics(network, recipe, printer, learning=True),
         optimizer_text=_docstring(_optimizer_text(optimizer)),
         optimizer_lines=_optimizer_lines(optimizer, recipe, stored_parameters(plan)),
         run_stream=stream_number("run"),
@@ -227,7 +229,10 @@ def _term(term: model.Term, printer: TensorPrinter) -> TermView:
     return TermView(f"{what}{one_line(term.text)}  ({place(term.span)})", f"{term.name} = {_scalar(term, printer)}")
 
 
-def _metrics(network: model.Network, recipe: model.Recipe, printer: TensorPrinter) -> tuple[MetricView, ...]:
+def _metrics(
+    network: model.Network, recipe: model.Recipe, printer: TensorPrinter, learning: bool = False
+) -> tuple[MetricView, ...]:
+    """Return the metrics beside the loss; with `learning` the spikes of layers are known by their totals alone."""
     metrics = [MetricView(term.name, term.name) for term in recipe.penalties]
     metrics += [MetricView(term.name, _scalar(term, printer)) for term in recipe.metrics]
     for layer in network.layers:
@@ -237,8 +242,9 @@ def _metrics(network: model.Network, recipe: model.Recipe, printer: TensorPrinte
             if recipe.counts_steps:
                 rate = f"firing_rate(evened({spike}, counting), weight=weight, dt=DT)"
                 silent = f"silent_fraction(counted({spike}, counting), weight)"
-            elif recipe.checkpoint is not None:
-                total = f"signals.activity.{identifier(layer.name)}"
+            elif recipe.checkpoint is not None or learning:
+                name = identifier(layer.name)
+                total = f'end.totals["{name}"]' if learning else f"signals.activity.{name}"
                 rate, silent = f"rate_of_total({total}[0], weight, steps, DT)", f"silent_of_total({total}[1], weight)"
             metrics += [MetricView(f"rate.{layer.name}", rate), MetricView(f"silent.{layer.name}", silent)]
     return tuple(metrics)

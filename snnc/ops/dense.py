@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from snnc.ops.operation import Init, Operation, Shape, Weight
+from snnc.ops.operation import Buffer, Init, Operation, Shape, Weight
 from snnc.ops.precision import product_text
 from snnc.units import ONE, Dimension
 
@@ -15,7 +15,11 @@ NO_BIAS = Init("zeros")
 
 @dataclass(frozen=True, slots=True)
 class Dense(Operation):
-    """W has shape (fan_in, size); `bias` adds b of shape (size,). `precision` is that of the factors in emitted products."""
+    """W has shape (fan_in, size); `bias` adds b of shape (size,). `precision` is that of the factors in emitted products.
+
+    With `feedback` the gradient of the source comes through a matrix of its own instead of W: "random" stays as it is drawn,
+    "adaptive" gets the gradient of W.
+    """
 
     fan_in: int
     size: int
@@ -26,15 +30,27 @@ class Dense(Operation):
     bias_dimension: Dimension = ONE
     kind: str = "dense"
     precision: str = "f32"
+    feedback: str = ""  # "" | random | adaptive
 
     def weights(self) -> tuple[Weight, ...]:
-        w = Weight("w", (self.fan_in, self.size), self.init, self.dimension)
-        if not self.bias:
-            return (w,)
-        return (w, Weight("b", (self.size,), self.bias_init, self.bias_dimension))
+        found = [Weight("w", (self.fan_in, self.size), self.init, self.dimension)]
+        if self.bias:
+            found.append(Weight("b", (self.size,), self.bias_init, self.bias_dimension))
+        if self.feedback == "adaptive":
+            found.append(replace(found[0], name="feedback"))
+        return tuple(found)
+
+    def buffers(self) -> tuple[Buffer, ...]:
+        if self.feedback != "random":
+            return ()
+        shape = (self.fan_in, self.size)
+        return (Buffer("feedback", shape, 0.0, self.dimension, init=self.init),)
 
     def text(self, x: tuple[str, ...], weights: Mapping[str, str]) -> str:
-        product = product_text("dense", self.precision, x[0], weights["w"])
+        if self.feedback:
+            product = f"dense_with_feedback({x[0]}, {weights['w']}, {weights['feedback']})"
+        else:
+            product = product_text("dense", self.precision, x[0], weights["w"])
         return f"{product} + {weights['b']}" if self.bias else product
 
     def value(self, x: tuple[Any, ...], weights: Mapping[str, Any]) -> Any:
@@ -44,11 +60,17 @@ class Dense(Operation):
     def transposed(
         self, d: str, x: tuple[str, ...], weights: Mapping[str, str], shapes: tuple[Shape, ...]
     ) -> tuple[str, ...]:
-        return (product_text("cotangent", self.precision, d, f"{weights['w']}.T"),)
+        back = weights["feedback" if self.feedback else "w"]
+        return (product_text("cotangent", self.precision, d, f"{back}.T"),)
 
     def gradients(self, d: str, x: str) -> tuple[tuple[str, str], ...]:
-        product = ("w", product_text("product_gradient", self.precision, x, d))
-        return (product, ("b", f"summed_to({d}, {{b}})")) if self.bias else (product,)
+        product = product_text("product_gradient", self.precision, x, d)
+        found = [("w", product)]
+        if self.bias:
+            found.append(("b", f"summed_to({d}, {{b}})"))
+        if self.feedback == "adaptive":
+            found.append(("feedback", product))
+        return tuple(found)
 
 
 def dense_shape(shape: Shape, size: int | None) -> Shape | None:

@@ -48,6 +48,7 @@ class Buffer:
     dimension: Dimension
     by_step: bool = False
     text: str = ""  # what makes it instead, in emitted code; {stream} is the number of its name
+    init: Init | None = None  # or how it is drawn
 
 
 class Operation:

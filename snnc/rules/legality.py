@@ -8,13 +8,26 @@ from snnc import model
 from snnc.diagnostics import Findings
 from snnc.lower.schedule import lower_network
 from snnc.plan import StepPlan
+from snnc.rules.eprop import check_eprop, with_feedback
+from snnc.rules.synapses import FORWARD, check_forward, learns_forward
 
 Check = Callable[[StepPlan, model.Recipe, Findings], None]
-CHECKS: dict[str, Check] = {}  # by the name of the rule; one that is missing fits every model
+# by the name of the rule; one that is missing fits every model
+CHECKS: dict[str, Check] = {"eprop": check_eprop, **dict.fromkeys(FORWARD, check_forward)}
 
 
 def check_rule(network: model.Network, recipe: model.Recipe, findings: Findings) -> None:
     """Collect what forbids the recipe's rule for this network."""
     check = CHECKS.get(recipe.rule.name)
     if check is not None:
-        check(lower_network(network), recipe, findings)
+        plan = lower_network(network)
+        check(plan, recipe, findings)
+        if recipe.rule.name == "eprop" and learns_forward(recipe.rule) and not findings.errors:
+            check_forward(plan, recipe, findings)
+
+
+def as_learned(network: model.Network, rule: model.Rule) -> model.Network:
+    """Return the network as the gradient of the rule sees it: the same numbers forward."""
+    if rule.name == "eprop":
+        return with_feedback(network, str(rule.get("feedback")))
+    return network

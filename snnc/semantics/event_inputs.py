@@ -14,7 +14,9 @@ SPARSE_INPUT = ("auto", "on", "off")
 
 def event_inputs(network: model.Network, recipe: model.Recipe | None) -> tuple[model.Input, ...]:
     """Return the inputs that updates by `recipe` may read as event lists."""
-    if recipe is None or recipe.sparse_input == "off":
+    if recipe is None or recipe.sparse_input == "off" or recipe.rule.name not in ("bptt", "tbptt", "eprop"):
+        return ()
+    if recipe.rule.get("online"):
         return ()
     terms = (recipe.loss, *recipe.penalties, *recipe.metrics)
     told = obstacles(network, recipe.data, terms, recipe.in_parts, recipe.precision)

@@ -46,6 +46,17 @@ class RuleSpec:
 _SPECS = (
     RuleSpec("bptt", (RuleArgument("checkpoint", "steps", words=("auto", "off")),)),
     RuleSpec("tbptt", (RuleArgument("steps", "steps", needed=True),)),
+    RuleSpec(
+        "eprop",
+        (
+            RuleArgument("feedback", "word", "symmetric", words=("symmetric", "random", "adaptive")),
+            RuleArgument("online", "flag", False),
+        ),
+    ),
+    RuleSpec("ottt", (RuleArgument("update", "word", "batch", words=("batch", "step")),)),
+    RuleSpec("ostl", (RuleArgument("update", "word", "batch", words=("batch", "step")),)),
+    RuleSpec("d_rtrl", (RuleArgument("update", "word", "batch", words=("batch", "step")),)),
+    RuleSpec("decolle", (RuleArgument("update", "word", "batch", words=("batch", "step")),)),
 )
 RULES = {spec.name: spec for spec in _SPECS}
 TO_COME = tuple(

@@ -1,0 +1,65 @@
+"""What rules need that learn while the network runs: feedback through matrices of its own, and sums over synapses."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from snnc.emit.runtime.loops import product_gradient
+from snnc.emit.runtime.sequences import dense
+
+
+def dense_with_feedback(x: Array, w: Array, feedback: Array) -> Array:
+    """As `dense`; the gradient of x comes through `feedback` [n, m], which has the gradient of w."""
+
+    @jax.custom_vjp
+    def product(x: Array, w: Array, feedback: Array) -> Array:
+        return dense(x, w)
+
+    def forward(x: Array, w: Array, feedback: Array) -> tuple[Array, tuple[Array, Array]]:
+        return dense(x, w), (x, feedback)
+
+    def backward(saved: tuple[Array, Array], d: Array) -> tuple[Array, Array, Array]:
+        x, feedback = saved
+        gradient = product_gradient(x, d)
+        return dense(d, feedback.T), gradient, gradient
+
+    product.defvjp(forward, backward)
+    return product(x, w, feedback)
+
+
+def over_synapses(traces: Array, d: Array) -> Array:
+    """The gradient of weights [n, m] from a trace of each source [B, n], or of each synapse [B, n, m], and d [B, m]."""
+    return traces.T @ d if traces.ndim == 2 else jnp.einsum("bij,bj->ij", traces, d)
+
+
+def over_pairs(traces: Array, d: Array) -> Array:
+    """As `over_synapses` from traces of all neurons by each synapse: [B, k, n, m] and d [B, k]."""
+    return jnp.einsum("bkij,bk->ij", traces, d)
+
+
+def beside(entry: Array) -> Array:
+    """What each neuron has, [B, m] or [m], beside traces of its synapses [B, n, m]."""
+    return jnp.expand_dims(jnp.atleast_1d(entry), -2)
+
+
+def before(entry: Array) -> Array:
+    """What each neuron has, [B, k] or [k], beside traces of all neurons by each synapse [B, k, n, m]."""
+    return jnp.atleast_1d(entry)[..., None, None]
+
+
+def drive_of_own(x: Array, of_spike: Array, w: Array) -> Array:
+    """What a port gets by each synapse: x [B, n], and what its neuron tells itself through w [m, m]: [B, n, m]."""
+    return x[:, :, None] + jnp.diagonal(w) * of_spike
+
+
+def drive_of_all(x: Array, of_spike: Array, w: Array) -> Array:
+    """What the port of each neuron k gets by each synapse: x [B, n] at its own, and from all others by w [k', k]."""
+    own = jnp.eye(w.shape[0])[:, None, :] * x[:, None, :, None]
+    return own + jnp.einsum("bkij,kl->blij", of_spike, w)
+
+
+def nothing(values: Any) -> Any:
+    """The same tree with 0 everywhere."""
+    return jax.tree.map(jnp.zeros_like, values)
