@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from snnc import model
 from snnc.emit.names import field_name, function_name, identifier, stream_number
-from snnc.emit.node_lines import is_ring, operation_comment, ports_of, signal_text, source_text, tuple_text, weight_texts
+from snnc.emit.node_lines import (
+    is_ring,
+    operation_comment,
+    ports_of,
+    source_text,
+    tuple_text,
+    weight_texts,
+)
 from snnc.emit.statement_text import LineView, place
 from snnc.ops.memory import Delay
 from snnc.plan import StepPlan
@@ -50,10 +57,13 @@ class LearningSignals:
         """The loss of a fixed random readout of this layer, in place of the signal that the loss of the network reads."""
         name, (size,) = identifier(layer.name), self.plan.network.node(read.node).shape
         key = f"stream(jax.random.key(SEED), {stream_number(f'{layer.name}.readout')})"
+        drawn = f"normal_weights({key}, ({layer.shape[0]}, {size}), mean=0.0, std={layer.shape[0] ** -0.5!r})"
         stand_in = f"{field_name(read.node)}=signals.{field_name(read.node)}._replace({field_name(read.name)}=y)"
         self.lines += [
-            LineView(comment, f"{name}_readout = normal_weights({key}, ({layer.shape[0]}, {size}), mean=0.0, std={layer.shape[0] ** -0.5!r})"),
-            LineView("", f"d_y = jax.grad(lambda y: step_loss(signals._replace({stand_in}), x, fields, state.n, steps))(dense({name}.spike, {name}_readout))"),
+            LineView(comment, f"{name}_readout = {drawn}"),
+            LineView("", "def local_loss(y: Array) -> Array:\n"
+                     f"        return step_loss(signals._replace({stand_in}), x, fields, state.n, steps)\n"),
+            LineView("", f"d_y = jax.grad(local_loss)(dense({name}.spike, {name}_readout))"),
             LineView("", f"d_{name} = d_{name}._replace(spike=dense(d_y, {name}_readout.T))"),
         ]  # fmt: skip
 
@@ -72,7 +82,7 @@ class LearningSignals:
     def _stops(self, node: model.OpNode) -> bool:
         """Whether the rule passes no gradient through an operation; there is none to pass to inputs and to what is late."""
         sources = [self.plan.network.node(s.node) for s in node.sources]
-        late = [isinstance(s, model.Input) or is_ring(s) for s in sources]  # type: ignore[arg-type]
+        late = [isinstance(s, model.Input) or is_ring(s) for s in sources]
         return node.cut or all(late) or (self.rule == "decolle" and all(isinstance(s, model.Layer) for s in sources))
 
     def _add(self, signal: model.Signal, text: str, comment: str) -> None:
@@ -89,8 +99,3 @@ class LearningSignals:
         value = f"{target} + {text}" if target in self.known else text
         self.known.add(target)
         self.lines.append(LineView(comment, f"{target} = {value}"))
-
-
-def delta_of(name: str) -> str:
-    """Return the name of the derivative by what a node gives."""
-    return f"d_{identifier(name)}"

@@ -9,7 +9,7 @@ from snnc.diagnostics import Findings
 from snnc.emit.adjoint_view import names_of
 from snnc.emit.names import class_name, field_name, function_name, identifier, local_name
 from snnc.emit.node_lines import source_text, step_lines
-from snnc.emit.online_signals import LearningSignals, delta_of
+from snnc.emit.online_signals import LearningSignals
 from snnc.emit.pytext import python_text
 from snnc.emit.readouts import network_folds, network_printer, signals_spelling, step_outputs
 from snnc.emit.state import next_state, state_starts, step_states
@@ -18,7 +18,7 @@ from snnc.emit.tensor_text import TensorPrinter
 from snnc.expr import Expr, variables
 from snnc.lower.derivatives import ONE
 from snnc.lower.traces import Jacobian
-from snnc.plan import OUT, Body, StepPlan
+from snnc.plan import OUT, StepPlan
 from snnc.rules.losses import step_loss
 from snnc.rules.paths import is_spiking
 from snnc.rules.synapses import Synapses, jacobian_of, read_layer, synapses_of
@@ -204,15 +204,22 @@ class _Traces:
         s = self.synapses
         own = "pair" if s.coupled == "all" else "synapse"
         found = [
-            FieldView(self._trace(slot), f"d{slot}/dw of {s.layer.name} by {s.node.name}, [B, {self._shape(self._kind(slot))}]")
+            FieldView(
+                self._trace(slot),
+                f"d{slot}/dw of {s.layer.name} by {s.node.name}, [B, {self._shape(self._kind(slot))}]",
+            )
             for slot in s.slots
         ]
         if s.coupled:
             found.append(FieldView(f"{self.op}_of_spike", f"dspike/dw, [B, {self._shape(own)}]"))
         if self.filtered:
-            found.append(FieldView(f"{self.op}_filtered", f"dspike/dw as the readout holds it, [B, {self._shape(own)}]"))
+            found.append(
+                FieldView(f"{self.op}_filtered", f"dspike/dw as the readout holds it, [B, {self._shape(own)}]")
+            )
         if s.late:
-            found.append(FieldView(f"{self.op}_late", f"what {s.node.name} carried in the last steps, [{s.late}, B, {self.n}]"))
+            found.append(
+                FieldView(f"{self.op}_late", f"what {s.node.name} carried in the last steps, [{s.late}, B, {self.n}]")
+            )
         return found
 
     def starts(self) -> list[str]:
@@ -238,8 +245,9 @@ class _Traces:
         if self.filtered:
             text = f"over_synapses({self.op}_filtered, d_{self.at}.spike)"
         else:
+            over = "over_pairs" if s.coupled == "all" else "over_synapses"
             terms = [
-                f"over_{'pairs' if s.coupled == 'all' else 'synapses'}(traces.{self._trace(slot)}, d_{self.at}_state.{field_name(slot)})"
+                f"{over}(traces.{self._trace(slot)}, d_{self.at}_state.{field_name(slot)})"
                 for slot in s.slots
                 if self._acts(slot)
             ]
@@ -247,7 +255,11 @@ class _Traces:
             delta = f"d_{self.at}_{s.port}"
             function = {"all": "over_pairs", "own": "over_synapses"}.get(s.coupled, "product_gradient")
             text = " + ".join([*terms, f"{function}({drive}, {delta})"])
-        fed = [f", {identifier(s.node.path('feedback'))}={text}"] if any(w.name == "feedback" for w in s.node.op.weights()) else []
+        fed = (
+            [f", {identifier(s.node.path('feedback'))}={text}"]
+            if any(w.name == "feedback" for w in s.node.op.weights())
+            else []
+        )
         return LineView("", f"{weight}={text}{''.join(fed)}")
 
     def _acts(self, slot: str) -> bool:
@@ -265,7 +277,11 @@ class _Traces:
         if s.coupled:
             new.append(LineView("", f"{self.op}_of_spike = {self._row(SPIKE, own)}"))
         elif self.filtered:
-            new.append(LineView("", f"{self.op}_filtered = {self._leak()} * traces.{self.op}_filtered + {self._row(SPIKE, own)}"))
+            new.append(
+                LineView(
+                    "", f"{self.op}_filtered = {self._leak()} * traces.{self.op}_filtered + {self._row(SPIKE, own)}"
+                )
+            )
         if s.late:
             source = source_text(s.node, 0, self.plan.network, {})
             ring = f"traces.{self.op}_late"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from snnc.expr import Apply, Expr, Num, Var, rewrite, substitute, variables
+from snnc.expr import Apply, Expr, Num, rewrite, substitute, variables
 from snnc.lower.derivatives import ONE, ZERO, added, apply_where, difference, negative, product
 from snnc.plan import KEPT, NEXT, OUT, Adjoint, Assign, Body
 

@@ -42,6 +42,11 @@ def check_eprop(plan: StepPlan, recipe: model.Recipe, findings: Findings) -> Non
     """Collect what in the network or the loss forbids e-prop."""
     network = plan.network
     check_step_loss(network, recipe, findings)
+    if recipe.rule.get("update") == "step" and not recipe.rule.get("online"):
+        findings.add(
+            Code.ILLEGAL_RULE, recipe.rule.span, "`update = step` needs the gradient of each step at once",
+            help="write `eprop(online = true, update = step)`",
+        )  # fmt: skip
     for layer in network.layers:
         if is_spiking(layer):
             _check_resets(layer, recipe.rule, findings)
@@ -57,7 +62,7 @@ def check_step_loss(network: model.Network, recipe: model.Recipe, findings: Find
         findings.add(
             Code.ILLEGAL_RULE, recipe.loss.span,
             f"`{recipe.rule.name}` needs a loss that adds up step by step, and `{found}` takes all steps together",
-            help="compare the signal itself in each step, as in `loss = cross_entropy(out.v, label)`: the mean over the steps counts",
+            help="compare the signal of each step, as in `loss = cross_entropy(out.v, label)`: their mean counts",
             labels=(Label(recipe.rule.span, "the rule"),),
         )  # fmt: skip
 
@@ -66,24 +71,28 @@ def _check_resets(layer: model.Layer, rule: model.Rule, findings: Findings) -> N
     """A reset that lowers a state must be detached, one that raises it must not (language.md, step 6)."""
     for spike in layer.neuron.spikes:
         for update in spike.resets:
-            raises = isinstance(update.value, Apply) and update.value.fn == "+" and Var(update.target) in update.value.args
+            raises = (
+                isinstance(update.value, Apply) and update.value.fn == "+" and Var(update.target) in update.value.args
+            )
             if raises == (update.target in layer.neuron.detached):
                 findings.add(
                     Code.ILLEGAL_RULE, layer.span,
                     f"`{rule.name}` needs the reset of `{update.target}` {'with' if raises else 'without'} its gradient: "
                     f"`{update.span.text.strip()}`",
-                    help=f"write `detach reset` with the states that a spike lowers{'' if raises else f', `{update.target}` among them'}",
+                    help="write `detach reset` with the states that a spike lowers"
+                    f"{'' if raises else f', `{update.target}` among them'}",
                     labels=(Label(update.span, "this reset"),),
                 )  # fmt: skip
 
 
 def _check_ways(network: model.Network, layer: model.Layer, rule: model.Rule, findings: Findings) -> None:
     direct = [node for node in readers(network, layer.name) if isinstance(node, model.Layer)]
-    for node in direct:
-        if is_spiking(node):
+    for reader in direct:
+        if is_spiking(reader):
             findings.add(
-                Code.ILLEGAL_RULE, node.span,
-                f"`{rule.name}` passes no gradient between spiking layers, and `{layer.name}` feeds `{node.name}` without an operation",
+                Code.ILLEGAL_RULE, reader.span,
+                f"`{rule.name}` passes no gradient between spiking layers, and `{layer.name}` feeds `{reader.name}` "
+                "without an operation",
                 help="let its spikes go through `dense()` or `one_to_one()`",
             )  # fmt: skip
     ways = [(node, targets(network, node)) for node in leaving(network, layer)]
@@ -92,12 +101,14 @@ def _check_ways(network: model.Network, layer: model.Layer, rule: model.Rule, fi
         kinds = {is_spiking(end) for end in ends}
         if len(kinds) > 1:
             findings.add(
-                Code.ILLEGAL_RULE, node.span, f"`{node.name}` feeds a readout and a spiking layer, and `{rule.name}` passes a gradient to "
-                "the one and none to the other", help="give each its own operation",
+                Code.ILLEGAL_RULE, node.span,
+                f"`{node.name}` feeds a readout and a spiking layer, and `{rule.name}` passes a gradient to the first alone",
+                help="give each its own operation",
             )  # fmt: skip
     if not to_readout and not direct:
         findings.add(
-            Code.ILLEGAL_RULE, layer.span, f"`{rule.name}` sends the error from the readouts straight to each layer, and none reads `{layer.name}`",
+            Code.ILLEGAL_RULE, layer.span,
+            f"`{rule.name}` sends the error from the readouts straight to each layer, and none reads `{layer.name}`",
             help=f"add an edge to the readout, such as `{layer.name} -> dense() -> out`",
         )  # fmt: skip
 
@@ -111,12 +122,15 @@ def check_readout(layer: model.Layer, plan: StepPlan, rule: model.Rule, findings
         reason = f"it has {len(states)} states"
     elif neuron.step or body.method != "exact":
         reason = "its equation is not linear" if neuron.equations else "it has no equation"
-    elif any(states[0] in variables(jump.value) and jump.value != Var(states[0]) and not _adds(jump.value, states[0])
-             for jump in (*neuron.start_jumps, *neuron.end_jumps)):
+    elif any(
+        states[0] in variables(jump.value) and jump.value != Var(states[0]) and not _adds(jump.value, states[0])
+        for jump in (*neuron.start_jumps, *neuron.end_jumps)
+    ):
         reason = "a jump scales its state"
     if reason:
         findings.add(
-            Code.ILLEGAL_RULE, layer.span, f"`{rule.name}` needs leaky integrators as readouts, and `{layer.name}` is none: {reason}",
+            Code.ILLEGAL_RULE, layer.span,
+            f"`{rule.name}` needs leaky integrators as readouts, and `{layer.name}` is none: {reason}",
             help="use `LI` from `std.neurons`",
         )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Rules that learn while the network runs: what each synapse must remember of the past, and which networks that fits.
 
-`eprop(online = true)`, `ottt` (Xiao et al. 2022), `ostl` (Bohnstingl et al. 2020), `d_rtrl` (Wang et al. 2026) and `decolle`
-(Kaiser et al. 2020) differ in two things: how much of the past a trace holds, and where the learning signal of a layer comes from.
+`eprop(online = true)`, `ottt` (Xiao et al. 2022), `ostl` (Bohnstingl et al. 2020), `d_rtrl` (Wang et al. 2026) and
+`decolle` (Kaiser et al. 2020) differ in how much of the past a trace holds and where the learning signal of a layer comes from.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from snnc.lower.gradients import adjoint_of
 from snnc.lower.traces import Jacobian, is_fixed, jacobian, shared_traces, traced
 from snnc.ops.dense import Dense
 from snnc.ops.memory import Delay
-from snnc.plan import OUT, StepPlan
+from snnc.plan import StepPlan
 from snnc.rules.eprop import check_step_loss
 from snnc.rules.losses import step_loss
 from snnc.rules.paths import is_spiking, readers
+from snnc.source import Span
 
 FORWARD = ("ottt", "ostl", "d_rtrl", "decolle")
 
@@ -88,9 +89,9 @@ def _way(network: model.Network, node: model.OpNode) -> tuple[str, model.Layer, 
 def _recurrent(plan: StepPlan, layer: model.Layer) -> str:
     """Return the `dense` from a layer to itself, "" if there is none."""
     for node in plan.network.operations:
-        if node.op.weights() and _source_layer(plan.network, node) == layer.name:
-            if _way(plan.network, node)[1].name == layer.name:
-                return node.name
+        own = node.op.weights() and _source_layer(plan.network, node) == layer.name
+        if own and _way(plan.network, node)[1].name == layer.name:
+            return node.name
     return ""
 
 
@@ -128,14 +129,24 @@ def check_forward(plan: StepPlan, recipe: model.Recipe, findings: Findings) -> N
         _check_filters(plan, rule, findings)
 
 
-def _later(what: str, rule: model.Rule, span: object, findings: Findings, help: str) -> None:
-    findings.add(Code.NOT_YET, span, f"not supported yet: {what} with `{rule.name}` while the network runs", help=help)  # type: ignore[arg-type]
+def _later(what: str, rule: model.Rule, span: Span, findings: Findings, help: str) -> None:
+    findings.add(Code.NOT_YET, span, f"not supported yet: {what} with `{rule.name}` while the network runs", help=help)
 
 
 def _check_settings(recipe: model.Recipe, findings: Findings) -> None:
     rule = recipe.rule
     if recipe.in_parts or recipe.counts_steps:
-        _later("`length`, `carry` and `burn_in`", rule, rule.span, findings, "take the setting out, or learn by `bptt()`")
+        _later(
+            "`length`, `carry` and `burn_in`", rule, rule.span, findings, "take the setting out, or learn by `bptt()`"
+        )
+    if rule.get("update") == "step" and recipe.steps is None:
+        _later(
+            "`update = step` where no recipe says how long a sample is",
+            rule,
+            rule.span,
+            findings,
+            "give the data a `duration`",
+        )
     if recipe.precision != "f32":
         _later(f"`precision = {recipe.precision}`", rule, rule.span, findings, "take the line out")
     if recipe.sparse_input == "on":
@@ -144,7 +155,13 @@ def _check_settings(recipe: model.Recipe, findings: Findings) -> None:
         _later("a penalty", rule, penalty.span, findings, "take it out, or learn by `bptt()` or `eprop()`")
     for metric in recipe.metrics:
         if any(name.startswith(("signal:", "op:")) for name in variables(metric.value)):
-            _later("a metric that reads signals over all steps", rule, metric.span, findings, "measure an output: `output y = …`")
+            _later(
+                "a metric that reads signals over all steps",
+                rule,
+                metric.span,
+                findings,
+                "measure an output: `output y = …`",
+            )
 
 
 def _check_operations(network: model.Network, rule: model.Rule, findings: Findings) -> None:
@@ -153,8 +170,16 @@ def _check_operations(network: model.Network, rule: model.Rule, findings: Findin
         ends = list(readers(network, node.name))
         if not op.transposable or (not op.weights() and op.buffers()):
             _later(f"`{op.kind}`", rule, node.span, findings, "learn by `bptt()`, or take it out")
-        elif op.weights() and (type(op) is not Dense or op.bias or node.shares or len(node.shape) != 1 or len(node.in_shapes[0]) != 1):
-            what = "a bias" if isinstance(op, Dense) and op.bias else f"the weights of `{op.kind}`" if op.kind != "dense" else "shared or stacked weights"
+        elif op.weights() and (
+            type(op) is not Dense or op.bias or node.shares or len(node.shape) != 1 or len(node.in_shapes[0]) != 1
+        ):
+            what = (
+                "a bias"
+                if isinstance(op, Dense) and op.bias
+                else f"the weights of `{op.kind}`"
+                if op.kind != "dense"
+                else "shared or stacked weights"
+            )
             _later(what, rule, node.span, findings, "use `dense()` between flat layers: `flatten()` joins axes")
         elif op.weights() and not _plain_way(network, node):
             _later("a `dense` that feeds something else than one port, at once or through a `delay`", rule, node.span, findings,
@@ -181,7 +206,7 @@ def _check_layer(plan: StepPlan, layer: model.Layer, recipe: model.Recipe, findi
         )  # fmt: skip
     for param in layer.neuron.params:
         if param.trainable:
-            _later(f"the trainable `{layer.name}.{param.name}`", rule, param.span, findings, f"hold it: `{param.name} = …` without `trainable`")
+            _later(f"the trainable `{layer.name}.{param.name}`", rule, layer.span, findings, "hold it at one value")
 
 
 def _check_leak(plan: StepPlan, synapses: Synapses, rule: model.Rule, findings: Findings) -> None:
@@ -196,14 +221,21 @@ def _check_leak(plan: StepPlan, synapses: Synapses, rule: model.Rule, findings: 
         slot = states[0].name
         entry = rows.states.get((slot, slot))
         leak = entry is None or is_fixed(entry, rows.again)
-        reason = f"has a leak of `{slot}` of its own for each neuron" if leak else f"has no constant leak of `{slot}`: its reset changes what is left of it"
+        reason = (
+            f"has a leak of `{slot}` of its own for each neuron"
+            if leak
+            else f"has no constant leak of `{slot}`: its reset changes what is left of it"
+        )
     if reason:
         updates = [u for s in layer.neuron.spikes for u in s.resets]
         place = states[1] if len(states) > 1 else None
         span = next((s.span for s in layer.neuron.states if place is not None and s.name == place.name), None)
-        label = Label(span, "this state") if span is not None else Label(updates[0].span, "this reset") if updates else None
+        label = (
+            Label(span, "this state") if span is not None else Label(updates[0].span, "this reset") if updates else None
+        )
         findings.add(
-            Code.ILLEGAL_RULE, layer.span, f"`ottt` needs one leaky state with a constant leak, and `{layer.name}` ({layer.neuron.name}) {reason}",
+            Code.ILLEGAL_RULE, layer.span,
+            f"`ottt` needs one leaky state with a constant leak, and `{layer.name}` ({layer.neuron.name}) {reason}",
             help="use `LIF` of `std.neurons` with a detached subtractive reset, or `ostl`, which keeps a trace for each synapse",
             labels=() if label is None else (label,),
         )  # fmt: skip
@@ -237,11 +269,8 @@ def read_layer(plan: StepPlan, recipe: model.Recipe, findings: Findings) -> mode
     if len(read) == 1 and len(plan.network.node(read[0].node).shape) == 1:
         return read[0]
     findings.add(
-        Code.ILLEGAL_RULE, recipe.loss.span, f"`decolle` gives each layer a readout in place of the one that the loss reads, and it reads {len(read)}",
+        Code.ILLEGAL_RULE, recipe.loss.span,
+        f"`decolle` gives each layer a readout in place of the one that the loss reads, and it reads {len(read)}",
         help="write a loss of one signal, such as `cross_entropy(out.v, label)`",
     )  # fmt: skip
     return None
-
-
-def spike_row(signal: str = "spike") -> str:
-    return OUT + signal

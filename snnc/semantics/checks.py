@@ -6,11 +6,12 @@ import re
 
 from snnc import model
 from snnc.diagnostics import MAX_FINDINGS, Code, CompileError, Findings, did_you_mean
-from snnc.expr import Apply, Expr, Var, variables, walk
+from snnc.expr import Apply, Expr, Var, substitute, variables, walk
 from snnc.lower.body import Extra, expressions, lower_neuron
 from snnc.lower.schedule import lower_network
 from snnc.plan import Body
 from snnc.rules.legality import check_rule
+from snnc.rules.losses import StepLoss, step_loss
 from snnc.semantics.constants import constant
 from snnc.semantics.data_sets import resolve_data
 from snnc.semantics.elaboration import stands_alone
@@ -267,8 +268,11 @@ def _check_readouts(network: model.Network, recipe: model.Recipe, findings: Find
     """Warn where accuracy is measured on another readout than the loss trains."""
     outputs = {f"output:{o.name}": o.value for o in network.outputs}
     trained = _scores(recipe.loss.value, outputs)
+    each_step = isinstance(step_loss(recipe, network), StepLoss)
     for metric in recipe.metrics:
         measured = _scores(metric.value, outputs)
+        if each_step and _read(metric.value, outputs) & _read(recipe.loss.value, outputs):
+            continue  # a mean over steps is what a loss of each step trains
         if isinstance(metric.value, Apply) and metric.value.fn == "accuracy" and trained and not measured & trained:
             findings.add(
                 Code.READOUT_DIFFERS, metric.span, f"`{metric.name}` judges another readout than the loss trains",
@@ -294,6 +298,10 @@ def _check_spikes(network: model.Network, recipe: model.Recipe, findings: Findin
                 Code.LOSS_ON_SPIKE, node.span, f"`{node.fn}` of spikes says whether a unit of `{layer}` spiked, and nothing more",
                 help=f"read {better}`mean_over_time({layer})`, the rate",
             )  # fmt: skip
+
+
+def _read(expr: Expr, outputs: dict[str, Expr]) -> set[str]:
+    return {name for name in variables(substitute(expr, outputs)) if name.startswith("signal:")}
 
 
 def _scores(expr: Expr, outputs: dict[str, Expr]) -> set[str]:

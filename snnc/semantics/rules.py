@@ -51,6 +51,7 @@ _SPECS = (
         (
             RuleArgument("feedback", "word", "symmetric", words=("symmetric", "random", "adaptive")),
             RuleArgument("online", "flag", False),
+            RuleArgument("update", "word", "batch", words=("batch", "step")),
         ),
     ),
     RuleSpec("ottt", (RuleArgument("update", "word", "batch", words=("batch", "step")),)),

@@ -69,7 +69,10 @@ def assert_equal(forward, whole, names, tolerance=1e-12):
 
 
 RECURRENT = "h -> dense(init = orthogonal(0.8)) -> delay(1 step) -> h"
-AUTHORS = "ALIF[n](tau_m = 20 ms, tau_a = 500 ms, theta = 0.62, beta = 0.07, refractory = 2 ms, surrogate = triangle(height = 0.3))"
+AUTHORS = (
+    "ALIF[n](tau_m = 20 ms, tau_a = 500 ms, theta = 0.62, beta = 0.07, refractory = 2 ms, "
+    "surrogate = triangle(height = 0.3))"
+)
 
 
 @pytest.mark.parametrize("feedback", ["symmetric", "random", "adaptive"])
@@ -153,7 +156,7 @@ def test_decolle_reads_a_local_readout_of_each_layer():
     """Its gradient is that of the sum of local losses when nothing passes between layers."""
     text = network("LIF[n](tau = 5 ms)", readout="Instant[3]()", head="", further=INSTANT)
 
-    forward, whole, module = two_gradients(text, "decolle()")
+    forward, whole, _ = two_gradients(text, "decolle()")
 
     assert_equal(forward[1:], whole[1:], ["h_out"])  # the readout's own loss
     assert np.abs(forward[0] - whole[0]).max() > 1e-3 * np.abs(whole[0]).max()

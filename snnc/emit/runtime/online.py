@@ -1,32 +1,10 @@
-"""What rules need that learn while the network runs: feedback through matrices of its own, and sums over synapses."""
+"""What rules need that learn while the network runs: traces of synapses, and the gradients that they make."""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-
-from snnc.emit.runtime.loops import product_gradient
-from snnc.emit.runtime.sequences import dense
-
-
-def dense_with_feedback(x: Array, w: Array, feedback: Array) -> Array:
-    """As `dense`; the gradient of x comes through `feedback` [n, m], which has the gradient of w."""
-
-    @jax.custom_vjp
-    def product(x: Array, w: Array, feedback: Array) -> Array:
-        return dense(x, w)
-
-    def forward(x: Array, w: Array, feedback: Array) -> tuple[Array, tuple[Array, Array]]:
-        return dense(x, w), (x, feedback)
-
-    def backward(saved: tuple[Array, Array], d: Array) -> tuple[Array, Array, Array]:
-        x, feedback = saved
-        gradient = product_gradient(x, d)
-        return dense(d, feedback.T), gradient, gradient
-
-    product.defvjp(forward, backward)
-    return product(x, w, feedback)
 
 
 def over_synapses(traces: Array, d: Array) -> Array:
@@ -41,17 +19,20 @@ def over_pairs(traces: Array, d: Array) -> Array:
 
 def beside(entry: Array) -> Array:
     """What each neuron has, [B, m] or [m], beside traces of its synapses [B, n, m]."""
-    return jnp.expand_dims(jnp.atleast_1d(entry), -2)
+    column: Array = jnp.expand_dims(jnp.atleast_1d(entry), -2)
+    return column
 
 
 def before(entry: Array) -> Array:
     """What each neuron has, [B, k] or [k], beside traces of all neurons by each synapse [B, k, n, m]."""
-    return jnp.atleast_1d(entry)[..., None, None]
+    block: Array = jnp.expand_dims(jnp.atleast_1d(entry), (-2, -1))
+    return block
 
 
 def drive_of_own(x: Array, of_spike: Array, w: Array) -> Array:
     """What a port gets by each synapse: x [B, n], and what its neuron tells itself through w [m, m]: [B, n, m]."""
-    return x[:, :, None] + jnp.diagonal(w) * of_spike
+    drive: Array = x[:, :, None] + jnp.diagonal(w) * of_spike
+    return drive
 
 
 def drive_of_all(x: Array, of_spike: Array, w: Array) -> Array:
@@ -62,4 +43,5 @@ def drive_of_all(x: Array, of_spike: Array, w: Array) -> Array:
 
 def nothing(values: Any) -> Any:
     """The same tree with 0 everywhere."""
-    return jax.tree.map(jnp.zeros_like, values)
+    zeros: Any = jax.tree.map(jnp.zeros_like, values)
+    return zeros

@@ -3,6 +3,7 @@
 T is 1 for a value held over all steps.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -10,6 +11,28 @@ from jax import Array, lax
 def dense(x: Array, w: Array) -> Array:
     """One product over all leading axes: [..., n] times [n, m]."""
     return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
+
+
+def dense_with_feedback(x: Array, w: Array, feedback: Array) -> Array:
+    """As `dense`; the gradient of x comes through `feedback` [n, m], which has the gradient of w."""
+
+    @jax.custom_vjp
+    def product(x: Array, w: Array, feedback: Array) -> Array:
+        return dense(x, w)
+
+    def forward(
+        x: Array, w: Array, feedback: Array
+    ) -> tuple[Array, tuple[Array, Array]]:
+        return dense(x, w), (x, feedback)
+
+    def backward(saved: tuple[Array, Array], d: Array) -> tuple[Array, Array, Array]:
+        x, feedback = saved
+        gradient = x.reshape(-1, x.shape[-1]).T @ d.reshape(-1, d.shape[-1])
+        return dense(d, feedback.T), gradient, gradient
+
+    product.defvjp(forward, backward)
+    result: Array = product(x, w, feedback)
+    return result
 
 
 def flatten(x: Array, rank: int) -> Array:
