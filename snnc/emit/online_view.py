@@ -17,7 +17,7 @@ from snnc.emit.statement_text import FieldView, LineView
 from snnc.emit.tensor_text import TensorPrinter
 from snnc.expr import Expr, variables
 from snnc.lower.derivatives import ONE
-from snnc.lower.traces import Jacobian
+from snnc.lower.traces import Jacobian, acts_as_port
 from snnc.plan import OUT, StepPlan
 from snnc.rules.losses import step_loss
 from snnc.rules.paths import is_spiking
@@ -121,7 +121,12 @@ def _loss_text(plan: StepPlan, recipe: model.Recipe) -> str:
         return f"{text}[n]" if var in timed else text
 
     text = TensorPrinter(spell, types, {}, "((n + 1) * DT)").text(found.value)
-    return f"sample_mean({text}, fields['weight'])" + (" / steps" if found.mean else "")
+    tests = [f"(n >= {found.start})"] if found.start else []
+    tests += [f"(n < {found.stop})"] if found.stop is not None else []
+    end = "steps" if found.stop is None else f"min({found.stop}, steps)"
+    count = f"({end} - {found.start})" if found.start else end
+    share = f" * {' & '.join(tests)}" if len(tests) == 1 else f" * ({' & '.join(tests)})" if tests else ""
+    return f"sample_mean({text}, fields['weight'])" + share + (f" / {count}" if found.mean else "")
 
 
 def _rows_line(plan: StepPlan, layer: model.Layer) -> LineView:
@@ -244,6 +249,8 @@ class _Traces:
         weight = f"{identifier(s.node.path('w'))}"
         if self.filtered:
             text = f"over_synapses({self.op}_filtered, d_{self.at}.spike)"
+        elif s.slots == s.shared and len(s.slots) == 1 and acts_as_port(self.rows, s.port, s.slots[0]):
+            text = f"over_synapses({self._trace(s.slots[0])}, d_{self.at}_{s.port})"
         else:
             over = "over_pairs" if s.coupled == "all" else "over_synapses"
             terms = [

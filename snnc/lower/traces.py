@@ -90,6 +90,17 @@ def traced(jacobian: Jacobian, port: str, slots: tuple[str, ...]) -> tuple[str, 
         found |= more
 
 
+def acts_as_port(jacobian: Jacobian, port: str, slot: str) -> bool:
+    """Whether a state acts on a step as the port does, after its own decay: then its trace after the step says it all."""
+    leak = jacobian.states.get((slot, slot), ZERO)
+    rows = {row for row, at in jacobian.states if at == slot} | {row for row, at in jacobian.ports if at == port}
+    return jacobian.ports.get((slot, port)) == ONE and all(
+        jacobian.states.get((row, slot), ZERO)
+        in (product(leak, through := jacobian.ports.get((row, port), ZERO)), product(through, leak))
+        for row in rows
+    )
+
+
 def shared_traces(jacobian: Jacobian, port: str, slots: tuple[str, ...]) -> tuple[str, ...]:
     """Return the traced slots whose trace is that of the source alone: no neuron of the layer differs from another."""
     shared = {

@@ -14,10 +14,15 @@ OVER_STEPS = ("mean_over_time", "sum_over_time")
 
 @dataclass(frozen=True, slots=True)
 class StepLoss:
-    """A loss that is the mean or the sum over steps of `value`, a function of signals of one step."""
+    """A loss that is the mean or the sum over steps of `value`, a function of signals of one step.
+
+    The steps from `start` up to, not including, `stop` count; None: to the end.
+    """
 
     value: Expr
     mean: bool
+    start: int
+    stop: int | None
 
 
 def step_loss(recipe: model.Recipe, network: model.Network) -> StepLoss | str:
@@ -26,10 +31,19 @@ def step_loss(recipe: model.Recipe, network: model.Network) -> StepLoss | str:
     value = substitute(recipe.loss.value, outputs)
     types = _types(recipe, network)
     match value:
-        case Apply(fn, (inner,)) if fn in OVER_STEPS and all(value.attr(k) is None for k in ("start", "stop", "last")):
+        case Apply(fn, (inner,)) if fn in OVER_STEPS:
             joined = joins_steps(inner, types)
-            return StepLoss(inner, fn == "mean_over_time") if joined is None else joined
+            return StepLoss(inner, fn == "mean_over_time", *_window(value, recipe.steps)) if joined is None else joined
     return joins_steps(value, types) or "it"
+
+
+def _window(readout: Apply, steps: int | None) -> tuple[int, int | None]:
+    """Return the first step of a readout's window and the one after its last."""
+    last = readout.attr("last")
+    if last is not None and steps is not None:
+        return max(steps - int(float(last)), 0), None
+    stop = readout.attr("stop")
+    return int(float(readout.attr("start") or 0)), None if stop is None else int(float(stop))
 
 
 def joins_steps(expr: Expr, types: dict[str, model.TensorType]) -> str | None:

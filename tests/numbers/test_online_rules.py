@@ -84,6 +84,15 @@ def test_eprop_forward_and_backward_in_time_are_one(feedback):
     assert_equal(forward, whole, module.PARAM_NAMES)
 
 
+@pytest.mark.parametrize("window", ["from = 7 ms, to = 15 ms", "last = 6 ms"])
+def test_a_loss_may_look_at_some_steps(window):
+    loss = f"mean_over_time(cross_entropy(3 * out.v, label), {window})"
+
+    forward, whole, module = two_gradients(network("LIF[n](tau = 20 ms)"), "eprop(online = true)", loss)
+
+    assert_equal(forward, whole, module.PARAM_NAMES)
+
+
 @pytest.mark.parametrize("neuron", ["LIF[n](tau = 20 ms)", AUTHORS])
 def test_eprop_is_bptt_without_recurrence(neuron):
     forward, _, module = two_gradients(network(neuron), "eprop(online = true)")
