@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sysconfig
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,13 @@ from snnc.resources import resource_folder
 
 def render(template: str, **views: Any) -> str:
     """Return the template filled with its views; a name that a template mentions and no view has is an error."""
-    environment = Environment(
+    return _templates().get_template(template).render(**views)
+
+
+@cache
+def _templates() -> Environment:
+    """The templates of this process: each is parsed once, however many files are emitted."""
+    return Environment(
         loader=FileSystemLoader(resource_folder("templates")),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -23,7 +30,6 @@ def render(template: str, **views: Any) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # Python, not HTML; what authors write reaches templates only as checked names and comments
     )
-    return environment.get_template(template).render(**views)
 
 
 def format_python(text: str) -> str:

@@ -1,6 +1,7 @@
 """Networks used as blocks: the emitted functions against the interpreter and against the same network written out."""
 
 import re
+from functools import cache
 
 import jax
 import numpy as np
@@ -73,6 +74,7 @@ CASES = {
 }  # fmt: skip
 
 
+@cache
 def compiled(name):
     return compile_text("import std.neurons (LIF, ALIF, LI)\n" + CASES[name])
 

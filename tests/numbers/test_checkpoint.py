@@ -1,5 +1,7 @@
 """`learn = bptt(checkpoint = …)`: the same numbers as BPTT over the whole sequence, with less memory."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -63,6 +65,7 @@ NETWORKS = {
 }
 
 
+@cache
 def gradient_of(network, checkpoint, steps=23, penalty=""):
     """Loss, metrics, new buffers, gradient and temporary bytes of one batch in training."""
     text = network + RECIPE.format(checkpoint=checkpoint, steps=steps, penalty=penalty)
@@ -82,10 +85,18 @@ def gradient_of(network, checkpoint, steps=23, penalty=""):
     return {"loss": loss, **metrics}, buffers, gradient, compiled.memory_analysis().temp_size_in_bytes
 
 
-@pytest.mark.parametrize(
-    "checkpoint", ["checkpoint = auto", "checkpoint = 4", "checkpoint = 5 steps", "checkpoint = 100"]
-)
-@pytest.mark.parametrize("name", NETWORKS)
+WAYS = ["checkpoint = auto", "checkpoint = 4", "checkpoint = 5 steps", "checkpoint = 100"]
+
+
+def cases():
+    """The first network in parts of every length, the others in parts of four steps; `pytest -m long` runs the rest."""
+    for name in NETWORKS:
+        for checkpoint in WAYS:
+            quick = name == "recurrent" or checkpoint == "checkpoint = 4"
+            yield pytest.param(name, checkpoint, marks=() if quick else pytest.mark.long)
+
+
+@pytest.mark.parametrize(("name", "checkpoint"), list(cases()))
 def test_parts_give_the_numbers_of_the_whole(name, checkpoint):
     parts = gradient_of(NETWORKS[name], checkpoint)
     whole = gradient_of(NETWORKS[name], "checkpoint = off")

@@ -1,5 +1,7 @@
 """Steps that do not count, and states that go on: the numbers are those of each sample alone, and of one long sequence."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,6 +62,7 @@ METRICS = "\n  ".join(f"metric m_{name} = {text}" for name, text in TERMS.items(
 STEPS, LENGTHS = 14, np.array([14, 9, 11])
 
 
+@cache
 def module_of(settings="", metrics=""):
     return compile_text(NETWORK + RECIPE.format(settings=settings, metrics=metrics))
 

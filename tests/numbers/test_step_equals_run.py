@@ -122,7 +122,7 @@ def test_step_equals_run_with_escape_noise_and_drawn_states():
 
 
 @settings(
-    max_examples=6, deadline=None, derandomize=True, database=None,
+    max_examples=4, deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 @given(networks())
