@@ -9,9 +9,9 @@ from pathlib import Path
 from snnc import model
 from snnc.data.load import load_data_set
 from snnc.diagnostics import Code, CompileError, Diagnostic, Findings, did_you_mean, fail
-from snnc.lower.schedule import lower_network, read_signals
+from snnc.lower.schedule import read_signals
 from snnc.plan import Kernel, StepPlan
-from snnc.rules.legality import as_learned, check_rule
+from snnc.rules.legality import as_learned, check_rule, lower_for
 from snnc.semantics.checks import check_module, lint
 from snnc.semantics.entries import Entry, choose_entry
 from snnc.semantics.modules import Module, build_module, load_module
@@ -102,7 +102,7 @@ def compile_entry(
     findings = Findings()
     network, recipe, module = resolve_entry(program, entry, overrides, findings, data_dir)
     lint(network, recipe, findings)
-    plan = lower_network(network, _read_by(recipe))  # model -> step plan
+    plan = lower_for(network, recipe, _read_by(recipe))  # model -> step plan
     text = emit(plan, recipe, Path(module.source.path).name, kernel)  # plan -> views -> text
     return Compiled(Path(module.source.path).stem, text, network, recipe, plan, findings.warnings)
 
@@ -114,7 +114,7 @@ def in_float32(compiled: Compiled, kernel: Kernel = "scan") -> Compiled:
     assert compiled.recipe is not None
     recipe = replace(compiled.recipe, precision="f32")
     network = with_precision(compiled.network, "f32")
-    plan = lower_network(network, _read_by(recipe))
+    plan = lower_for(network, recipe, _read_by(recipe))
     text = emit(plan, recipe, Path(recipe.span.source.path).name, kernel)
     return replace(compiled, text=text, network=network, recipe=recipe, plan=plan)
 
@@ -192,7 +192,7 @@ def dump(program: Program, entry: Entry, phase: str, overrides: Overrides = ()) 
         from pprint import pformat
 
         return pformat(network, width=120) + ("" if recipe is None else "\n" + pformat(recipe, width=120)) + "\n"
-    plan = lower_network(network, _read_by(recipe))
+    plan = lower_for(network, recipe, _read_by(recipe))
     if phase == "plan":
         from pprint import pformat
 
@@ -208,4 +208,4 @@ def explain(program: Program, entry: Entry, overrides: Overrides = ()) -> str:
     from snnc.emit.explain import explain_plan
 
     network, recipe, _ = resolve_entry(program, entry, overrides, Findings())
-    return explain_plan(lower_network(network, _read_by(recipe)), recipe)
+    return explain_plan(lower_for(network, recipe, _read_by(recipe)), recipe)

@@ -25,10 +25,35 @@ class Assign:
 
 
 @dataclass(frozen=True, slots=True)
+class Crossing:
+    """What moves when a spike moves in time (`snnc.lower.crossings`), as expressions over the state before the reset.
+
+    `rise` is the slope of the margin, of which at least `floor` counts; `change` the slope of each state after the reset
+    without that which the reset passes on; `step` what the reset adds, of states that something reads over time. `after` is
+    the index of the last statement of its resets.
+    """
+
+    rise: Expr
+    floor: float  # per ms
+    change: tuple[tuple[str, Expr], ...]
+    step: tuple[tuple[str, Expr], ...]
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """The slopes `terms` of the states that an arrival of size 1 at `port` brings; `after` is the index of its last jump."""
+
+    port: str
+    terms: tuple[tuple[str, Expr], ...]
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
 class Fire:
     """`target` = 1 where `condition` holds (and `gate`, if given, is true), else 0; its derivative is the surrogate at `margin`.
 
-    Without surrogate the derivative is 0.
+    Without surrogate the derivative is 0. With `crossing` the cotangent of the spike is the derivative by its time.
     """
 
     target: str
@@ -37,6 +62,7 @@ class Fire:
     surrogate: model.SurrogateUse | None
     note: str = ""
     span: Span = NOWHERE
+    crossing: Crossing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +126,7 @@ class Adjoint:
     ports: tuple[tuple[str, Expr], ...]
     learned: tuple[tuple[str, Expr], ...]
     spike: Fire | None = None
+    shifts: tuple[tuple[str, Expr], ...] = ()  # by the time of what arrives at a port, per size
 
 
 Kernel = Literal["scan", "pallas", "auto"]  # how the time loops of layers run on a GPU
@@ -146,6 +173,7 @@ class Body:
     published: tuple[Published, ...]
     random: bool
     method: str  # what the solver does, in words
+    drifts: tuple[Drift, ...] = ()  # of its event ports, for gradients by spike times
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +195,11 @@ class StepPlan:
 
     def body(self, layer: str) -> Body:
         return dict(self.bodies)[layer]
+
+    @property
+    def timed(self) -> bool:
+        """Whether a spike stands for its time: its cotangent is the derivative by its time."""
+        return any(body.drifts for _, body in self.bodies)
 
     @property
     def types(self) -> tuple[Body, ...]:

@@ -21,6 +21,7 @@ class AdjointView:
     lines: tuple[LineView, ...]
     slots: str  # the arguments of `_replace`, "" if no slot has a cotangent
     ports: str
+    shifts: bool  # whether those of the ports are followed by those of the times of what arrives
     learned: str
     spike: str  # the spikes as a method of what is kept sees them; "" if they do not follow
 
@@ -41,7 +42,8 @@ def adjoint_view(body: Body, adjoint: Adjoint) -> AdjointView:
         lines.append(LineView("" if comment == last else comment, code))
         last = comment
     ports = dict(adjoint.ports)
-    comma = "," if len(body.ports) == 1 else ""
+    shifts = [python_text(e, name) for _, e in adjoint.shifts]
+    comma = "," if len(body.ports) + len(shifts) == 1 else ""
     return AdjointView(
         kept=tuple(
             FieldView(field_name(k.name), "true or false" if k.truth else "16 bits" if k.half else "")
@@ -52,7 +54,8 @@ def adjoint_view(body: Body, adjoint: Adjoint) -> AdjointView:
         ),
         lines=tuple(lines),
         slots=", ".join(f"{field_name(s)}={python_text(e, name)}" for s, e in adjoint.slots),
-        ports=", ".join(python_text(ports.get(p, Num(0.0)), name) for p in body.ports) + comma,
+        ports=", ".join([*(python_text(ports.get(p, Num(0.0)), name) for p in body.ports), *shifts]) + comma,
+        shifts=bool(shifts),
         learned="{" + ", ".join(f'"{field_name(c)}": {python_text(e, name)}' for c, e in adjoint.learned) + "}",
         spike=""
         if adjoint.spike is None

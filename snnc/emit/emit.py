@@ -27,8 +27,10 @@ def emit(plan: StepPlan, recipe: model.Recipe | None, source: str, kernel: Kerne
     steps = recipe.steps if recipe is not None else None
     truncate = recipe.truncate if recipe is not None else None
     checkpoint = recipe.checkpoint if recipe is not None else None
-    half = recipe is not None and recipe.precision == "f16_residual"
-    in_kernels = read_signals(tuple(t.value for t in terms)) if chosen_kernel(kernel) == "pallas" else None
+    half = recipe is not None and recipe.precision == "f16_residual" and not plan.timed
+    in_kernels = (
+        read_signals(tuple(t.value for t in terms)) if chosen_kernel(kernel) == "pallas" and not plan.timed else None
+    )
     events = event_inputs(plan.network, recipe)
     names = frozenset(node.name for node in events)
     view = model_view(

@@ -9,6 +9,7 @@ import numpy as np
 
 from snnc import model
 from snnc.emit.event_rule import event_share
+from snnc.emit.explain_crossings import crossing_lines
 from snnc.emit.latex import latex_name, latex_text
 from snnc.emit.parameters import stored_buffers, stored_parameters
 from snnc.emit.pytext import python_text
@@ -117,6 +118,7 @@ def _body(body: Body, plan: StepPlan) -> list[str]:
     lines += ["  as LaTeX:", r"    \begin{aligned}"]
     lines += [f"      {line} \\\\" for line in latex]
     lines.append(r"    \end{aligned}")
+    lines += crossing_lines(body)
     for use in {
         s.surrogate.function.name: s.surrogate for s in body.statements if isinstance(s, Fire) and s.surrogate
     }.values():

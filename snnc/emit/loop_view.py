@@ -18,6 +18,7 @@ from snnc.emit.node_lines import (
     weight_texts,
 )
 from snnc.emit.statement_text import LineView, place
+from snnc.emit.timed import MOVED, SPIKES, arrival, carries
 from snnc.lower.schedule import sources_of
 from snnc.ops.delays import UnitDelays
 from snnc.ops.dense import Dense
@@ -76,9 +77,28 @@ class GroupLoop:
         """The nodes whose values leave the loop."""
         return [n.name for n in self.group.nodes if isinstance(n, model.Layer) or n.name in self.read_outside]
 
+    def kind(self, node: model.OpNode) -> str:
+        """Return what the result of an operation carries (`snnc.emit.timed`)."""
+        return carries(model.Signal(node.name), self.plan)
+
+    @property
+    def shifted(self) -> list[str]:
+        """Rings whose values have a shift in time beside them: it is 0, and its cotangent goes round as theirs does."""
+        return [f"{identifier(n.name)}_ring" for n in self.rings if self.kind(n) == MOVED]
+
     @property
     def carried(self) -> list[str]:
-        return [f"{identifier(n.name)}_state" for n in self.layers] + [f"{identifier(n.name)}_ring" for n in self.rings]
+        rings = [f"{identifier(n.name)}_ring" for n in self.rings]
+        return [f"{identifier(n.name)}_state" for n in self.layers] + rings + [f"{ring}_shift" for ring in self.shifted]
+
+    @property
+    def arriving(self) -> list[tuple[str, str]]:
+        """The name and the text over a sequence of each array that comes from outside."""
+        found = []
+        for signal, name in self.local.items():
+            jump, shift = arrival(signal, self.plan)
+            found += [(name, jump), *([(f"{name}_shift", shift)] if shift else [])]
+        return found
 
     @property
     def local(self) -> dict[model.Signal, str]:
@@ -100,11 +120,11 @@ class GroupLoop:
 
     def call(self, truncate: int | None, ends: bool) -> LineView:
         """Return the line of `run` that runs the loop."""
-        network = self.plan.network
         start = [f"state.{field_name(n.name)}" for n in self.layers] + [
             f"state.{identifier(n.name)}" for n in self.rings
         ]
-        xs = [signal_text(s, network, {}) for s in self.outside]
+        start += [f"jnp.zeros_like(state.{ring.removesuffix('_ring')})" for ring in self.shifted]
+        xs = [text for _, text in self.arriving]
         functions = [self.name] + ([f"{self.name}_adjoint", f"{self.name}_gradients"] if self.derived else [])
         turned = ", ".join(f'"{name}": params.{name}.T' for name in self.turned)
         fixed = tuple_text([f"{{{turned}}}" if name == "turned" else name for name in self.fixed])
@@ -134,9 +154,10 @@ class GroupLoop:
         kept = back.kept if back else []
         read = [identifier(n) for n in self.read]
         fixed = (self.fixed, "fixed")
+        arriving = [name for name, _ in self.arriving]
         now, late = step_lines(self.group.nodes, self.plan, self.local, states, "state.n + n", keep=self.derived)
         step = _function(
-            (fixed, (self.carried, "carry"), (list(self.local.values()), "xs")),
+            (fixed, (self.carried, "carry"), (arriving, "xs")),
             [*now, *late],
             f"{tuple_text(self.carried, True)}, {tuple_text(read, True)}, {tuple_text([k for k, _ in kept], True)}",
         )
@@ -171,12 +192,14 @@ class _Transposed:
         self.deltas: list[tuple[str, model.OpNode]] = []
         self.sums: list[tuple[str, str]] = []
         self.known = {f"d_{identifier(n)}" for n in loop.read}
-        self.inputs: dict[model.Signal, str] = {}
+        self.inputs: set[str] = set()
         # (its name in the forward step, its name in the adjoint) of all that is kept
         self.kept = [(f"{identifier(n.name)}_kept", f"{identifier(n.name)}_kept") for n in loop.layers]
         self._keep_sources()
         for node in loop.rings:
-            self._add_source(node, 0, f"d_{identifier(node.name)}_ring[-1]", operation_comment(node))
+            ring = f"d_{identifier(node.name)}_ring"
+            shift = f"{ring}_shift[-1]" if loop.kind(node) == MOVED else f"{ring}[-1]"
+            self._arrive_at_source(node, 0, f"{ring}[-1]", shift, operation_comment(node))
         for member in reversed(loop.group.nodes):
             self._node(member)
 
@@ -217,31 +240,38 @@ class _Transposed:
             return
         name = identifier(node.name)
         if is_ring(node):
-            d, ring = f"d_{name}", f"d_{name}_ring"
             steps = getattr(node.op, "steps", 1)
-            text = f"{d}[None]" if steps == 1 else f"jnp.concatenate([{d}[None], {ring}[:-1]])"
-            value = text if d in self.known else f"jnp.concatenate([jnp.zeros_like({ring}[:1]), {ring}[:-1]])"
-            self.lines.append(LineView("", f"{ring} = {value}"))
+            for suffix in ("", "_shift") if self.loop.kind(node) == MOVED else ("",):
+                d, ring = f"d_{name}{suffix}", f"d_{name}_ring{suffix}"
+                text = f"{d}[None]" if steps == 1 else f"jnp.concatenate([{d}[None], {ring}[:-1]])"
+                value = text if d in self.known else f"jnp.concatenate([jnp.zeros_like({ring}[:1]), {ring}[:-1]])"
+                self.lines.append(LineView("", f"{ring} = {value}"))
             return
         d = f"d_{name}"
         if d not in self.known:
             return
         names = tuple(self._source_name(source) for source in node.sources)
+        by_time = f"{d}_shift" if self.loop.kind(node) == MOVED else d
         if node.op.kind == "delay":  # of 0 steps
-            self._add_source(node, 0, d, operation_comment(node))
+            self._arrive_at_source(node, 0, d, by_time, operation_comment(node))
             return
-        back = node.op.transposed(d, names, weight_texts(node), node.in_shapes)
-        for name in self.loop.turned:
-            back = tuple(text.replace(f"params.{name}.T", f'turned["{name}"]') for text in back)
-        for k, text in enumerate(back):
-            self._add_source(node, k, text, "" if k else operation_comment(node))
+        backs = []
+        for cotangent in (d, by_time):
+            back = node.op.transposed(cotangent, names, weight_texts(node), node.in_shapes)
+            for name in self.loop.turned:
+                back = tuple(text.replace(f"params.{name}.T", f'turned["{name}"]') for text in back)
+            backs.append(back)
+        for k, (text, shift) in enumerate(zip(*backs, strict=True)):
+            self._arrive_at_source(node, k, text, shift, "" if k else operation_comment(node))
         if node.op.weights():
             self.deltas.append((d, node))
 
     def _layer(self, layer: model.Layer) -> None:
         name = identifier(layer.name)
         body = self.loop.plan.body(layer.name)
+        drifting = {drift.port for drift in body.drifts}
         ports = [f"d_{name}_{port}" for port in body.ports]
+        ports += [f"d_{name}_{drift.port}_shift" for drift in body.drifts]
         call = f"{function_name(body.name)}_adjoint(c.{field_name(layer.name)}, {name}_kept, d_{name}_state, d_{name})"
         self.lines.append(
             LineView(
@@ -252,26 +282,36 @@ class _Transposed:
         self.sums.append((field_name(layer.name), f"{name}_sums"))
         for port, signals in ports_of(layer, body.ports):
             for signal in signals:
-                self._add(signal, f"d_{name}_{port}", "")
+                shift = f"d_{name}_{port}_shift" if port in drifting else ""
+                self._arrive(signal, f"d_{name}_{port}", shift, "")
 
-    def _add_source(self, node: model.OpNode, k: int, text: str, comment: str) -> None:
-        """Add a cotangent to that of the k-th source of an operation, unless it is cut."""
+    def _arrive_at_source(self, node: model.OpNode, k: int, by_size: str, by_time: str, comment: str) -> None:
+        """Add the cotangents of the k-th source of an operation, unless it is cut."""
         if not node.cut:
-            self._add(node.sources[k], text, comment)
+            self._arrive(node.sources[k], by_size, by_time, comment)
 
-    def _add(self, signal: model.Signal, text: str, comment: str) -> None:
-        """Add a cotangent to that of a signal."""
+    def _arrive(self, signal: model.Signal, by_size: str, by_time: str, comment: str) -> None:
+        """Add the cotangents of what arrives by an edge, by its size and by its time, to those of a signal."""
+        kind = carries(signal, self.loop.plan)
+        if kind != SPIKES:
+            self._add(signal, by_size, comment)
+        if kind:
+            beside = kind == MOVED or signal in self.loop.local
+            self._add(signal, by_time, comment if kind == SPIKES else "", "_shift" if beside else "")
+
+    def _add(self, signal: model.Signal, text: str, comment: str, suffix: str = "") -> None:
+        """Add a cotangent to that of a signal, or to that of its shift."""
         loop = self.loop
         if signal in loop.local:
-            target = f"d_{loop.local[signal]}"
-            self.inputs[signal] = target
+            target = f"d_{loop.local[signal]}{suffix}"
+            self.inputs.add(target)
         elif isinstance(loop.plan.network.node(signal.node), model.Layer):
             node = identifier(signal.node)
             part = field_name(f"{signal.name}_pre" if signal.pre else signal.name)
             self.lines.append(LineView(comment, f"d_{node} = d_{node}._replace({part}=d_{node}.{part} + {text})"))
             return
         else:
-            target = f"d_{identifier(signal.node)}"
+            target = f"d_{identifier(signal.node)}{suffix}"
         value = f"{target} + {text}" if target in self.known else text
         if value != target:
             self.lines.append(LineView(comment, f"{target} = {value}"))
@@ -279,7 +319,8 @@ class _Transposed:
 
     def result(self) -> str:
         carry = tuple_text([f"d_{name}" for name in self.loop.carried], True)
-        xs = tuple_text([self.inputs.get(s, "0.0") for s in self.loop.outside], True)
+        names = [f"d_{name}" for name, _ in self.loop.arriving]
+        xs = tuple_text([name if name in self.inputs else "0.0" for name in names], True)
         sums = ", ".join(f'"{name}": {text}' for name, text in self.sums)
         deltas = ", ".join(f'"{identifier(node.name)}": {d}' for d, node in self.deltas)
         return f"{carry}, {xs}, {{{sums}}}, {{{deltas}}}"

@@ -145,7 +145,7 @@ def model_view(
     kept = extra_ops | frozenset(uses(tuple(o.value for o in network.outputs), "op:"))
     params, buffers = stored_parameters(plan), stored_buffers(plan)
     folds = network_folds(network)
-    readouts = network_printer(network, step=False, counts="counting" if counts else "")
+    readouts = network_printer(network, step=False, counts="counting" if counts else "", timed=plan.timed)
     streaming = network_printer(network, step=True, folds=folds, steps=steps, burn_in=burn_in)
     names = [node.name for node in plan.order if isinstance(node, model.OpNode) and node.name in kept]
     starts, state_fields = state_starts(plan, folds)

@@ -164,6 +164,7 @@ def _port_text(signals: tuple[model.Signal, ...], network: model.Network, local:
 def layer_line(
     layer: model.Layer,
     plan: StepPlan,
+    ports: list[str],
     truncate: int | None,
     derived: bool,
     ends: bool,
@@ -171,10 +172,9 @@ def layer_line(
 ) -> LineView:
     """Print the time loop of one layer over a sequence; with `ends` its last state is kept.
 
-    With `written` a kernel runs it and writes these signals.
+    `ports` are the texts of what arrives. With `written` a kernel runs it and writes these signals.
     """
     body = plan.body(layer.name)
-    ports = [_port_text(signals, plan.network, {}) for _, signals in ports_of(layer, body.ports)]
     name = identifier(layer.name)
     function = function_name(body.name)
     args = [f"{function}_step"] + ([f"{function}_adjoint"] if derived else [])

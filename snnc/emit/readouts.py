@@ -36,6 +36,7 @@ def network_printer(
     steps: int | None = None,
     burn_in: int = 0,
     counts: str = "",
+    timed: bool = False,
 ) -> TensorPrinter:
     """Return a printer of outputs, in a `step` or over sequences; `counts` is the text of the steps that count."""
     types = dict(signal_names(network).values())
@@ -48,7 +49,7 @@ def network_printer(
         values[fold.expr] = function.value.format(**names, count=_count(fold, steps, burn_in), dt="DT", n="state.n")
     spell = _local_spelling(network) if step else signals_spelling(network)
     time = "((state.n + 1) * DT)" if step else "(DT * jnp.arange(1, steps + 1))[:]"
-    return TensorPrinter(spell, types, values, time, counts)
+    return TensorPrinter(spell, types, values, time, counts, timed)
 
 
 def signals_spelling(network: model.Network) -> Spell:

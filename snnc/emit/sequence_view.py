@@ -17,6 +17,7 @@ from snnc.emit.node_lines import (
     step_lines,
 )
 from snnc.emit.statement_text import LineView
+from snnc.emit.timed import MOVED, carries, moved_line, port_arrays
 from snnc.lower.blocks import in_order
 from snnc.lower.kernels import Kernels
 from snnc.lower.schedule import Active, sources_of
@@ -50,7 +51,8 @@ def sequence_view(
     """
     lines: list[LineView] = []
     loops: list[LoopView] = []
-    calls = Calls(plan, {}) if kernels else blocks.calls(plan, kept)
+    # blocks pass values only
+    calls = Calls(plan, {}) if kernels or plan.timed else blocks.calls(plan, kept)
     groups = {group.nodes[0].name: (number, group) for number, group in enumerate(plan.groups, 1)}
     for unit in in_order([group.nodes for group in plan.groups], calls.uses):
         if isinstance(unit, model.Use):
@@ -68,7 +70,9 @@ def sequence_view(
             derived = not isinstance(adjoints[plan.body(first.name).name], str)
             written = kernels.get(first.name)
             written = None if isinstance(written, str) else written
-            lines.append(layer_line(first, plan, truncate, derived, ends, written))
+            lines.append(layer_line(first, plan, port_arrays(first, plan), truncate, derived, ends, written))
+        elif carries(model.Signal(first.name), plan) == MOVED:
+            lines.append(moved_line(first, plan, ends))
         elif is_ring(first):
             lines.append(delay_line(first, plan, truncate, ends))
         elif isinstance(first.op, BatchNorm):

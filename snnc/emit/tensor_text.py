@@ -32,6 +32,7 @@ COUNTED = {
     "rate_target": "rate_target(evened({x}, {c}), {rest})",
     "rate": "firing_rate(evened({x}, {c}), {rest})",
 }
+BY_TIME = {"first_spike_time": "first_spike_moment"}  # what reads the times of spikes, where they stand for them
 Spell = Callable[[str], str]
 
 
@@ -48,7 +49,7 @@ class FoldUse:
 class TensorPrinter:
     """Prints tensor expressions. `spell` names variables, `types` gives theirs, `folds` replaces readouts.
 
-    `counts` is the text of the steps that count, "" where all do.
+    `counts` is the text of the steps that count, "" where all do. With `timed` spikes stand for their times.
     """
 
     spell: Spell
@@ -56,6 +57,7 @@ class TensorPrinter:
     folds: Mapping[Apply, str]
     time: str  # the text of `time`: an array [T] or a number
     counts: str = ""
+    timed: bool = False
 
     def type_of(self, expr: Expr) -> TensorType:
         """Return the axes of an expression that has already been checked."""
@@ -139,7 +141,8 @@ class TensorPrinter:
             return self._counted(expr, texts, first)
         if function.fold is not None and any(key in options for key in WINDOW):
             texts[0] = f"{_bracket(texts[0])}[{_window(options)}]"
-        return f"{function.runtime}({', '.join([*texts, *self._named(expr, first)])})"
+        runtime = BY_TIME.get(expr.fn, function.runtime) if self.timed else function.runtime
+        return f"{runtime}({', '.join([*texts, *self._named(expr, first)])})"
 
     def _named(self, expr: Apply, first: TensorType) -> list[str]:
         named = [f"{key}={_option(value)}" for key, value in expr.attrs if key not in WINDOW]

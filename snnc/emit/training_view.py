@@ -68,7 +68,7 @@ class TrainingView:
 def training_view(plan: StepPlan, recipe: model.Recipe, events: tuple[model.Input, ...]) -> TrainingView:
     """Return the view of a recipe for its network; the inputs in `events` may come as event lists."""
     network = plan.network
-    printer = _printer(network, recipe)
+    printer = _printer(plan, recipe)
     terms = (recipe.loss, *recipe.penalties)
     every = (*terms, *recipe.metrics)
     read = uses(tuple(t.value for t in every), "output:")
@@ -139,7 +139,8 @@ def _docstring(text: str) -> str:
     return cleaned if len(cleaned) <= 80 else cleaned[:77] + "..."
 
 
-def _printer(network: model.Network, recipe: model.Recipe) -> TensorPrinter:
+def _printer(plan: StepPlan, recipe: model.Recipe) -> TensorPrinter:
+    network = plan.network
     types = dict(signal_names(network).values())
     types |= {f"output:{o.name}": o.type for o in network.outputs}
     types |= {f"field:{name}": type_ for name, type_ in recipe.fields}
@@ -152,7 +153,7 @@ def _printer(network: model.Network, recipe: model.Recipe) -> TensorPrinter:
         return whole(var)
 
     counts = "counting" if recipe.counts_steps else ""
-    return TensorPrinter(spell, types, {}, "(DT * jnp.arange(1, steps + 1))[:]", counts)
+    return TensorPrinter(spell, types, {}, "(DT * jnp.arange(1, steps + 1))[:]", counts, plan.timed)
 
 
 def _encode_lines(network: model.Network, recipe: model.Recipe, events: tuple[model.Input, ...]) -> tuple[str, ...]:

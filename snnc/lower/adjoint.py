@@ -10,11 +10,14 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from snnc import model
-from snnc.expr import Apply, Expr, Num, Var, rewrite, substitute, variables
-from snnc.lower.derivatives import ZERO, NotDerivableError, added, apply_where, contributions, product
+from snnc.expr import Apply, Expr, Num, Var, apply, rewrite, substitute, variables
+from snnc.lower.crossings import times
+from snnc.lower.derivatives import ZERO, NotDerivableError, added, apply_where, contributions, negative, product
 from snnc.lower.residuals import choose_residuals
 from snnc.lower.single_assignment import Values, base, fires, single_assignment, taken, tested_by_margin
-from snnc.plan import KEPT, NEXT, OUT, Adjoint, Assign, Body, Fire, Integrate, Kept, Pullback, Statement
+from snnc.plan import KEPT, NEXT, OUT, Adjoint, Assign, Body, Crossing, Fire, Integrate, Kept, Pullback, Statement
+
+CROSSING = "by the time of the spike, which moves by -d margin / slope of the margin"
 
 __all__ = ["NotDerivableError", "derive_adjoint"]
 
@@ -48,9 +51,12 @@ class _Reverse:
     shares: dict[str, list[Expr]] = field(default_factory=dict)
     made: list[Assign | Pullback] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
+    after: dict[int, dict[str, Expr]] = field(default_factory=dict)  # cotangents of states after a statement
+    shifts: list[tuple[str, Expr]] = field(default_factory=list)
 
     def run(self) -> None:
         self.names = taken(self.body)
+        wanted = self._wanted()
         for published in self.body.published:
             self._add(self.values.last[published.variable], Var(OUT + published.name))
         for slot in self.body.slots:
@@ -58,10 +64,14 @@ class _Reverse:
                 self._add(self.values.last[slot.name], Var(NEXT + slot.name))
         for index, statement in reversed(self.values.statements):
             note = self.body.statements[index]
+            for place in [p for p in wanted if p >= index and p not in self.after]:
+                self.after[place] = {s: self._held(s, place) for s in wanted[place]}
             match statement:
                 case Assign(target, value):
                     g = self._named(target, note)
                     self._push(value, g)
+                case Fire(target, _, margin, _, crossing=Crossing() as crossing):
+                    self._push(margin, self._by_time(target, crossing, statement))
                 case Fire(target, _, margin, surrogate):
                     g = self._named(target, note)
                     if surrogate is not None and g != ZERO:
@@ -71,6 +81,44 @@ class _Reverse:
                         self._push(margin, product(slope, g))
                 case Integrate():
                     self._pull(statement, note)
+        for drift in self.body.drifts:
+            shift: Expr = ZERO
+            for state, term in drift.terms:
+                shift = added(shift, negative(times(term, self.after[drift.after][state])))
+            self.shifts.append((drift.port, shift))
+
+    def _wanted(self) -> dict[int, list[str]]:
+        """Return the statements after which the cotangents of some states are read, last first."""
+        found: dict[int, list[str]] = {}
+        crossings = [s.crossing for s in self.body.statements if isinstance(s, Fire) and s.crossing is not None]
+        for place, terms in [(c.after, c.change) for c in crossings] + [(d.after, d.terms) for d in self.body.drifts]:
+            found.setdefault(place, []).extend(s for s, _ in terms if s not in found.get(place, []))
+        return dict(sorted(found.items(), reverse=True))
+
+    def _held(self, state: str, place: int) -> Expr:
+        """Return the cotangent of a state after the statement at `place`, under a name of its own."""
+        made = [t for i, s in self.values.statements if i <= place for t in _targets(s) if base(t) == state]
+        value = made[-1] if made else f"{state}@0"
+        found = self._named(value, Assign(state, ZERO))
+        if found != ZERO:
+            self.shares[value] = [found]
+        return found
+
+    def _by_time(self, spike: str, crossing: Crossing, fire: Fire) -> Expr:
+        """Return the cotangent of a margin: the crossing moves by -d margin / rise, and with it what follows."""
+        total: Expr = ZERO
+        for state, change in crossing.change:
+            total = added(total, times(change, self.after[crossing.after][state]))
+        for state, step in crossing.step:
+            total = added(total, apply("/", product(step, Var(OUT + state)), Var("dt")))
+        total = added(total, negative(self.total(spike)))
+        if total == ZERO:
+            return ZERO
+        rise = Apply("max", (crossing.rise, Num(crossing.floor)))
+        name = self._fresh("crossing")
+        value = apply_where(self.values.positive(spike), apply("/", total, rise), ZERO)
+        self.made.append(Assign(name, value, CROSSING, fire.span))
+        return Var(name)
 
     def total(self, value: str) -> Expr:
         out: Expr = ZERO
@@ -166,7 +214,8 @@ class _Assembled:
         ports = self._ends(list(self.body.ports))
         learned = [(name, reverse.total(name)) for name in self.body.constants if name in reverse.learned]
         learned = [(name, total) for name, total in learned if total != ZERO]
-        needed = {v for e in self._expressions(slots, ports, learned) for v in variables(e) if "@" in v}
+        shifts = reverse.shifts
+        needed = {v for e in self._expressions(slots, ports, learned, shifts) for v in variables(e) if "@" in v}
         chosen = choose_residuals(self.values, needed, self.half)
         kept, statements = _held(self.body, self.values, chosen.kept, self.half)
         local = self._local_names(chosen.again, {k.name for k in kept})
@@ -186,6 +235,7 @@ class _Assembled:
             ports=tuple((name, spelled(e)) for name, e in ports),
             learned=tuple((name, spelled(e)) for name, e in learned),
             spike=spike,
+            shifts=tuple((name, spelled(e)) for name, e in shifts),
         )
 
     def _spike(self, kept: dict[str, Expr]) -> Fire | None:
@@ -223,6 +273,10 @@ class _Assembled:
                 name, k = f"{base(value)}{k}", k + 1
             local[value] = name
         return local
+
+
+def _targets(statement: Statement) -> tuple[str, ...]:
+    return statement.targets if isinstance(statement, Integrate) else (statement.target,)
 
 
 def _mapped(statement: Assign | Pullback, rule: Callable[[Expr], Expr]) -> Assign | Pullback:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from snnc import model
 from snnc.expr import Apply, Expr, Num, Var, apply, size, substitute, variables
 from snnc.lower.solve import apply_if, mark, ordered, solve, unmarked
-from snnc.plan import CHANCE, Assign, Body, Fire, Integrate, Published, Slot, Statement
+from snnc.plan import CHANCE, Assign, Body, Crossing, Fire, Integrate, Published, Slot, Statement
 from snnc.semantics.neuron_builder import BEFORE
 from snnc.units import unit_name
 
@@ -144,9 +144,15 @@ def expressions(statement: Statement) -> tuple[Expr, ...]:
         case Assign(_, value):
             return (value,)
         case Fire(_, condition, margin, surrogate):
-            return (condition, margin, *(surrogate.args if surrogate is not None else ()))
+            crossing = () if statement.crossing is None else crossing_expressions(statement.crossing)
+            return (condition, margin, *(surrogate.args if surrogate is not None else ()), *crossing)
         case Integrate(_, slopes):
             return slopes
+
+
+def crossing_expressions(crossing: Crossing) -> tuple[Expr, ...]:
+    """Return the expressions of a crossing."""
+    return (crossing.rise, *(e for _, e in (*crossing.change, *crossing.step)))
 
 
 def _slots(neuron: model.Neuron, refractory: bool, uses_previous: bool) -> tuple[Slot, ...]:
@@ -293,6 +299,16 @@ def map_expressions(statement: Statement, rule: Rewrite) -> Statement:
             use = statement.surrogate
             if use is not None:
                 use = replace(use, args=tuple(rule(a) for a in use.args))
-            return replace(statement, condition=rule(statement.condition), margin=rule(statement.margin), surrogate=use)
+            crossing = statement.crossing
+            if crossing is not None:
+                change, step = (tuple((s, rule(e)) for s, e in terms) for terms in (crossing.change, crossing.step))
+                crossing = replace(crossing, rise=rule(crossing.rise), change=change, step=step)
+            return replace(
+                statement,
+                condition=rule(statement.condition),
+                margin=rule(statement.margin),
+                surrogate=use,
+                crossing=crossing,
+            )
         case Integrate(_, slopes):
             return replace(statement, slopes=tuple(rule(s) for s in slopes))

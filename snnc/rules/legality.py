@@ -9,11 +9,14 @@ from snnc.diagnostics import Findings
 from snnc.lower.schedule import lower_network
 from snnc.plan import StepPlan
 from snnc.rules.eprop import check_eprop, with_feedback
+from snnc.rules.eventprop import check_eventprop, plan_by_time
 from snnc.rules.synapses import FORWARD, check_forward, learns_forward
 
 Check = Callable[[StepPlan, model.Recipe, Findings], None]
 # by the name of the rule; one that is missing fits every model
-CHECKS: dict[str, Check] = {"eprop": check_eprop, **dict.fromkeys(FORWARD, check_forward)}
+CHECKS: dict[str, Check] = {
+    "eprop": check_eprop, "eventprop": check_eventprop, **dict.fromkeys(FORWARD, check_forward)
+}  # fmt: skip
 
 
 def check_rule(network: model.Network, recipe: model.Recipe, findings: Findings) -> None:
@@ -31,3 +34,11 @@ def as_learned(network: model.Network, rule: model.Rule) -> model.Network:
     if rule.name == "eprop":
         return with_feedback(network, str(rule.get("feedback")))
     return network
+
+
+def lower_for(network: model.Network, recipe: model.Recipe | None, read: tuple[model.Signal, ...] = ()) -> StepPlan:
+    """Return the step plan of a network with what the rule of its recipe needs; `read` are signals that others read."""
+    plan = lower_network(network, read)
+    if recipe is not None and recipe.rule.name == "eventprop":
+        return plan_by_time(plan, recipe)
+    return plan

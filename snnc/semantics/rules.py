@@ -13,7 +13,7 @@ from snnc.semantics.operations.binding import flag, whole
 from snnc.semantics.quantities import expect
 from snnc.semantics.scope import Scope
 from snnc.syntax import nodes
-from snnc.units import ONE, STEP_UNITS, Dimension
+from snnc.units import FREQUENCY, ONE, STEP_UNITS, Dimension
 
 Value = float | str | bool | None
 
@@ -32,6 +32,7 @@ class RuleArgument:
     words: tuple[str, ...] = ()
     dimension: Dimension = ONE
     needed: bool = False
+    written: str = ""  # an example, where the default is not one
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,9 @@ class RuleSpec:
 
 _SPECS = (
     RuleSpec("bptt", (RuleArgument("checkpoint", "steps", words=("auto", "off")),)),
+    RuleSpec(
+        "eventprop", (RuleArgument("floor", "number", 0.005, dimension=FREQUENCY, written="5 Hz"),), surrogate=False
+    ),
     RuleSpec("tbptt", (RuleArgument("steps", "steps", needed=True),)),
     RuleSpec(
         "eprop",
@@ -154,7 +158,13 @@ def _written(spec: RuleSpec) -> str:
     parts = []
     for a in spec.arguments:
         example = (
-            a.words[0] if a.words else "true" if a.kind == "flag" else "50" if a.kind == "steps" else f"{a.default}"
+            a.written or a.words[0]
+            if a.written or a.words
+            else "true"
+            if a.kind == "flag"
+            else "50"
+            if a.kind == "steps"
+            else f"{a.default}"
         )
         parts.append(example if a.needed else f"{a.name} = {example}")
     return f"`{spec.name}()`" if not parts else f"`{spec.name}({', '.join(parts)})`"
