@@ -17,7 +17,9 @@ def crossing_lines(body: Body) -> list[str]:
     crossings = [(s.note, s.crossing) for s in body.statements if isinstance(s, Fire) and s.crossing is not None]
     if not crossings and not body.drifts:
         return []
-    lines = ["  gradient by spike times, backwards in time (l_a is the derivative of the loss by a, t that of a spike):"]
+    lines = [
+        "  gradient by spike times, backwards in time (l_a is the derivative of the loss by a, t that of a spike):"
+    ]
     latex = []
     matrix = dynamics(body.neuron, body.ports).matrix
     for state in matrix:

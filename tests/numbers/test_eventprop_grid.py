@@ -144,4 +144,4 @@ def test_the_gradient_goes_to_that_of_the_event_driven_network_with_the_step(nam
         errors.append([np.linalg.norm(f - e) / np.linalg.norm(e) for f, e in zip(found, expected, strict=True)])
 
     assert max(errors[0]) < 0.2  # at dt = tau_s / 50; without delays below 0.07
-    assert max(errors[1]) < 0.35 * max(errors[0])
+    assert max(errors[1]) < 0.5 * max(errors[0])
