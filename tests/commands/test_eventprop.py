@@ -59,16 +59,3 @@ def test_explain_prints_the_adjoint_with_its_jumps(race, snnc):
     assert "-l_i' = -(l_i / tau_s) + l_v / tau_m" in text
     assert "at `spike when v >= theta`: l_margin = (i / tau_m * l_v - l_t) / max((i - v) / tau_m, 0.005)" in text
     assert "by the time of what arrives at x, per size: l_i / tau_s - l_v / tau_m" in text
-
-
-def test_the_rule_changes_no_number_forward(race, tmp_path, snnc):
-    text = (tmp_path / "race.snn").read_text()
-    (tmp_path / "plain.snn").write_text(text.replace("learn = eventprop()", "learn = bptt()"))
-    losses = [
-        json.loads(
-            snnc("train", name, "--epochs", "1", "--set", "race.optimizer.lr=0", "--json").stdout.splitlines()[-1]
-        )
-        for name in ("race.snn", "plain.snn")
-    ]
-
-    assert losses[0]["test"] == losses[1]["test"]

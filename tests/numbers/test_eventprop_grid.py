@@ -145,3 +145,15 @@ def test_the_gradient_goes_to_that_of_the_event_driven_network_with_the_step(nam
 
     assert max(errors[0]) < 0.2  # at dt = tau_s / 50; without delays below 0.07
     assert max(errors[1]) < 0.5 * max(errors[0])
+
+
+def test_the_rule_changes_no_number_forward():
+    layers, chains, draw, _ = CASES["recurrent, with delays"]
+    text = text_of(layers, chains, 0.5)
+    x = 20.0 * (np.random.default_rng(0).random((60, 2, 3)) < 0.1)
+
+    signals = [compile_text(t).run(a=x) for t in (text, text.replace("eventprop(floor = 1e-6 Hz)", "bptt()"))]
+
+    assert signals[0]["h.spike"].sum() > 5
+    for name, value in signals[1].items():
+        np.testing.assert_array_equal(signals[0][name], value, err_msg=name)
