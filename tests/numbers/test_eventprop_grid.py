@@ -148,7 +148,7 @@ def test_the_gradient_goes_to_that_of_the_event_driven_network_with_the_step(nam
 
 
 def test_the_rule_changes_no_number_forward():
-    layers, chains, draw, _ = CASES["recurrent, with delays"]
+    layers, chains, _, _ = CASES["recurrent, with delays"]
     text = text_of(layers, chains, 0.5)
     x = 20.0 * (np.random.default_rng(0).random((60, 2, 3)) < 0.1)
 
