@@ -5,7 +5,7 @@ It computes one step after the other, as language.md says, and knows nothing of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -170,6 +170,7 @@ def run_network(
     chances: Mapping[str, Array] | None = None,
     masks: Mapping[str, Array] | None = None,
     train: bool = False,
+    after_step: Callable[[dict[str, Array]], None] | None = None,
 ) -> Recording:
     """Run a network step by step.
 
@@ -177,6 +178,7 @@ def run_network(
     trained and drawn parameters and drawn states by dotted name; `chances` uniform numbers [T, B, ...] for layers with
     escape noise; `masks` dropout masks [B, ...] by path (1 without).
     With `train` the delays that are trained are spread by their kernel, else they are rounded.
+    `after_step` gets all signals of each step, and may change `weights`.
     """
     network, given = plan.network, given or {}
     steps, batch = next(iter(inputs.values())).shape[:2]
@@ -205,6 +207,8 @@ def run_network(
                 now[node.name] = _operate(node, now, weights, masks or {}, given, n)
         history.append(now)
         recording.steps.append(now)
+        if after_step is not None:
+            after_step(now)
     return recording
 
 

@@ -258,6 +258,71 @@ class Use:
     span: Span
 
 
+# ---- plasticity -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A state of a plasticity rule, one for each arriving signal ("pre"), each unit ("post") or each weight ("synapse")."""
+
+    name: str
+    dimension: Dimension
+    init: Expr
+    per: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What happens where `event` ("pre", "post" or a third factor) is not 0; its updates are simultaneous."""
+
+    event: str
+    updates: tuple[Update, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Plasticity:
+    """A plasticity rule with the arguments of one edge applied. Its expressions read `w`, `pre`, `post` and its own names.
+
+    `blocks` run in text order after `equations`; then `w` is clipped, then scaled until it sums to `total` per pre or post.
+    """
+
+    name: str
+    doc: str
+    weight: Dimension
+    params: tuple[Param, ...]
+    traces: tuple[Trace, ...]
+    factors: tuple[Port, ...]
+    equations: tuple[Update, ...]
+    blocks: tuple[Block, ...]
+    clip: tuple[Expr, Expr] | None
+    total: tuple[Expr, str] | None
+    solver: Solver
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """What a third factor is on an edge: an expression over signals, one number for each "sample", "pre" or "post"."""
+
+    name: str
+    value: Expr
+    per: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlasticEdge:
+    """An operation whose weights `w` change by `rule` while a network trains."""
+
+    node: str
+    rule: Plasticity
+    pre: Signal
+    post: Signal
+    factors: tuple[Factor, ...]
+    span: Span
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
     name: str
@@ -267,6 +332,7 @@ class Network:
     outputs: tuple[Output, ...]
     span: Span
     uses: tuple[Use, ...] = ()  # of blocks, an inner one after the block that it stands in
+    plastic: tuple[PlasticEdge, ...] = ()
 
     def node(self, name: str) -> Node:
         return next(node for node in self.nodes if node.name == name)
@@ -416,6 +482,11 @@ class Recipe:
     carry: bool = False  # the states of layers and delays go on from batch to batch
     burn_in: int = 0  # steps at the start of each sample that do not count
     fields: tuple[tuple[str, TensorType], ...] = ()  # fields of the data that its expressions may name
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether something is minimised; `learn = none()` needs nothing."""
+        return bool(self.loss.text)
 
     @property
     def counts_steps(self) -> bool:

@@ -35,7 +35,7 @@ RANKS = (
     ("surrogate_facts", "probe"),
     ("semantics",),
     ("lower",),
-    ("rules",),
+    ("rules", "plastic_interp"),
     ("semantics.checks",),
     ("emit",),
     ("cost",),
@@ -50,7 +50,7 @@ ALONE = (RUNTIME, "data.batches", "data.event_lists")  # import nothing of ours:
 # Files that may exceed 400 lines, and how far.
 LONG = {
     "syntax/nodes.py": 500,  # one class for each rule of the grammar
-    "model.py": 450,  # one class for each part of a resolved model
+    "model.py": 500,  # one class for each part of a resolved model
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from snnc import model
 from snnc.emit.model_view import model_view
 from snnc.emit.online_view import online_view
+from snnc.emit.plasticity_view import plastic_operations, plasticity_view
 from snnc.emit.render import format_python, render
 from snnc.emit.runtime_source import pasted
 from snnc.emit.statement_text import file_word
@@ -24,6 +25,7 @@ def emit(plan: StepPlan, recipe: model.Recipe | None, source: str, kernel: Kerne
     """
     terms = () if recipe is None else (recipe.loss, *recipe.penalties, *recipe.metrics)
     ops = frozenset(uses(tuple(t.value for t in terms), "op:"))
+    ops |= plastic_operations(plan.network)
     steps = recipe.steps if recipe is not None else None
     truncate = recipe.truncate if recipe is not None else None
     checkpoint = recipe.checkpoint if recipe is not None else None
@@ -53,6 +55,7 @@ def emit(plan: StepPlan, recipe: model.Recipe | None, source: str, kernel: Kerne
         "view": view,
         "t": training,
         "o": online,
+        "plasticity": plasticity_view(plan),
         "has_training": training is not None,
         "recipe_constants": () if training is None else training.constants,
     }

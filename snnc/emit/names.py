@@ -19,7 +19,8 @@ _TAKEN = frozenset(
         "constrained", "readout", "objective", "loss_fn", "train_step", "init_train_state", "evaluate_batch", "average",
         "sequence_steps", "total", "fixed", "turned", "kept", "read", "sums", "deltas", "d_carry", "d_read", "part", "end",
         "activity", "run_part", "run_batch", "pl", "triton", "progress", "key_of_epoch", "scheduled", "epoch_batches",
-        "with_events", "step_on", "batches_on", "counting", "carried", "goes_on",
+        "with_events", "step_on", "batches_on", "counting", "carried", "goes_on", "learn",
+        "learn_step", "run_learning", "init_traces", "traces", "weights", "share", "now",
     }
 )  # fmt: skip
 _BUILTINS = frozenset(dir(builtins))
@@ -35,7 +36,7 @@ _TYPES = frozenset(
         "Array", "Any", "NamedTuple", "Callable", "Iterator", "Mapping", "MODEL", "SOURCE", "MODEL_HASH", "DT", "STEPS",
         "RECIPE", "EPOCHS", "BATCH", "SEED", "SELECT", "SELECT_MAX", "START", "PARAM_NAMES", "BUFFER_NAMES", "INPUTS", "SIGNALS",
         "SPIKING", "Activity", "Progress", "Sequence", "TIMED", "Events",
-        "EventLists", "EVENT_SHARES", "BURN_IN", "Carried", "Mesh", "NamedSharding", "PartitionSpec",
+        "EventLists", "EVENT_SHARES", "BURN_IN", "Carried", "Mesh", "NamedSharding", "PartitionSpec", "Traces",
     }
 )  # fmt: skip
 # What stands before or after the name of a node in names of the emitted file: `d_h`, `h_state`.
@@ -102,7 +103,9 @@ def class_name(name: str) -> str:
     ('LIF', 'TrainNeuron')
     """
     text = (name[:1].upper() + name[1:]).lstrip("_")
-    clash = any(n in _TYPES or n in _BUILTINS for n in (text, f"{text}State", f"{text}Signals", f"{text}Kept"))
+    clash = any(
+        n in _TYPES or n in _BUILTINS for n in (text, f"{text}State", f"{text}Signals", f"{text}Kept", f"{text}Traces")
+    )
     return f"{text}Neuron" if clash or not text else text
 
 

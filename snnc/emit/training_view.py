@@ -60,6 +60,8 @@ class TrainingView:
     schedules: tuple[str, ...]  # buffers that a training changes, as arguments of `_replace`
     events: bool
     events_measured: bool
+    has_loss: bool
+    gradient: bool  # whether the rule of the recipe takes gradients
     carry: bool  # whether states go on from batch to batch
     first_values: str
     counts: str  # the text of the steps that count, "" where all do
@@ -69,7 +71,7 @@ def training_view(plan: StepPlan, recipe: model.Recipe, events: tuple[model.Inpu
     """Return the view of a recipe for its network; the inputs in `events` may come as event lists."""
     network = plan.network
     printer = _printer(plan, recipe)
-    terms = (recipe.loss, *recipe.penalties)
+    terms = (*((recipe.loss,) if recipe.has_loss else ()), *recipe.penalties)
     every = (*terms, *recipe.metrics)
     read = uses(tuple(t.value for t in every), "output:")
     optimizer = recipe.optimizer
@@ -84,7 +86,7 @@ def training_view(plan: StepPlan, recipe: model.Recipe, events: tuple[model.Inpu
         total=" + ".join(term.name for term in terms),
         metrics=_metrics(network, recipe, printer),
         learning_metrics=_metrics(network, recipe, printer, learning=True),
-        optimizer_text=_docstring(_optimizer_text(optimizer)),
+        optimizer_text=_docstring(_optimizer_text(optimizer, recipe)),
         optimizer_lines=_optimizer_lines(optimizer, recipe, stored_parameters(plan)),
         run_stream=stream_number("run"),
         params_stream=stream_number("params"),
@@ -105,6 +107,8 @@ def training_view(plan: StepPlan, recipe: model.Recipe, events: tuple[model.Inpu
         schedules=_schedules(network),
         events=bool(events),
         events_measured=recipe.sparse_input == "auto",
+        has_loss=recipe.has_loss,
+        gradient=recipe.rule.name != "none",
         carry=recipe.carry,
         first_values=", ".join(f"{f.name}=state.{f.name}" for f in carried_fields(plan, state_starts(plan, ())[1])),
         counts=_counts(recipe),
@@ -254,7 +258,9 @@ def _metrics(
 # ---- the optimiser -----------------------------------------------------------------
 
 
-def _optimizer_text(optimizer: model.Optimizer) -> str:
+def _optimizer_text(optimizer: model.Optimizer, recipe: model.Recipe) -> str:
+    if recipe.rule.name == "none":
+        return "None: no gradient is taken."
     return f"{optimizer.name}, learning rate {_schedule_words(optimizer.lr)}."
 
 
@@ -271,6 +277,8 @@ def _schedule_words(lr: model.Value) -> str:
 
 def _optimizer_lines(optimizer: model.Optimizer, recipe: model.Recipe, params: tuple[Stored, ...]) -> tuple[str, ...]:
     """One transformation for each set of parameters that is treated alike."""
+    if recipe.rule.name == "none":
+        return ("return optax.set_to_zero()",)
     chosen: dict[str, str] = {}  # parameter -> label
     rules: dict[str, str] = {}  # label -> text of its transformation
     for param in params:

@@ -69,6 +69,8 @@ def read_inside(network: model.Network) -> set[model.Signal]:
     """Return the signals that edges and outputs of the network read."""
     nodes = [node for node in network.nodes if not isinstance(node, model.Input)]
     found = {signal for node in nodes for signal in sources_of(node)}
+    for edge in network.plastic:
+        found |= {edge.pre, edge.post, *read_signals(tuple(factor.value for factor in edge.factors))}
     return found | set(read_signals(tuple(output.value for output in network.outputs)))
 
 

@@ -10,6 +10,7 @@ from snnc.lower.schedule import lower_network
 from snnc.plan import StepPlan
 from snnc.rules.eprop import check_eprop, with_feedback
 from snnc.rules.eventprop import check_eventprop, plan_by_time
+from snnc.rules.plasticity import check_plasticity
 from snnc.rules.synapses import FORWARD, check_forward, learns_forward
 
 Check = Callable[[StepPlan, model.Recipe, Findings], None]
@@ -21,6 +22,7 @@ CHECKS: dict[str, Check] = {
 
 def check_rule(network: model.Network, recipe: model.Recipe, findings: Findings) -> None:
     """Collect what forbids the recipe's rule for this network."""
+    check_plasticity(network, recipe, findings)
     check = CHECKS.get(recipe.rule.name)
     if check is not None:
         plan = lower_network(network)

@@ -8,6 +8,7 @@ from snnc import model
 from snnc.diagnostics import MAX_FINDINGS, Code, CompileError, Findings, did_you_mean
 from snnc.expr import Apply, Expr, Var, substitute, variables, walk
 from snnc.lower.body import Extra, expressions, lower_neuron
+from snnc.lower.plasticity import lower_plasticity
 from snnc.lower.schedule import lower_network
 from snnc.plan import Body
 from snnc.rules.legality import check_rule
@@ -23,13 +24,14 @@ from snnc.semantics.networks import resolve_network
 from snnc.semantics.neurons import resolve_neuron
 from snnc.semantics.norms import settle_norms
 from snnc.semantics.parameters import parameter_values
+from snnc.semantics.plasticity import resolve_plasticity
 from snnc.semantics.quantities import declared_dimension
 from snnc.semantics.recipes import resolve_recipe
 from snnc.semantics.scope import Scope, Typed
 from snnc.semantics.surrogates import surrogate_function
 from snnc.syntax import nodes
 
-LATER = {nodes.Plasticity: "plasticity rules", nodes.Sweep: "`sweep`", nodes.Convert: "`convert`"}
+LATER = {nodes.Sweep: "`sweep`", nodes.Convert: "`convert`"}
 
 
 def check_module(module: Module, findings: Findings, allow_extern: bool) -> None:
@@ -85,7 +87,11 @@ def _check_item(
             _check_train(item, module, findings, networks)
         case nodes.Data():
             resolve_data(item, module, None, findings)
-        case nodes.Plasticity() | nodes.Sweep() | nodes.Convert():
+        case nodes.Plasticity():
+            rule = resolve_plasticity(item, module, (), scope, None, findings)
+            findings.stop_on_errors()
+            lower_plasticity(rule, {})
+        case nodes.Sweep() | nodes.Convert():
             findings.add(
                 Code.NOT_YET, name_span(item), f"not supported yet: {LATER[type(item)]}",
                 help=f"take the {KIND_WORDS[type(item)]} out, or wait for the release that brings it",

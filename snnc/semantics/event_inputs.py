@@ -36,6 +36,8 @@ def obstacles(
     found = {}
     for node in network.inputs:
         reason = _obstacle(node, network, data, f"input:{node.name}" in read)
+        if network.plastic:
+            reason = "is read step by step, for weights change from step to step"
         if in_parts:
             reason = "is cut into parts by `checkpoint`, `carry` or `burn_in`"
         if precision in LOW:

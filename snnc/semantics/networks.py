@@ -20,6 +20,7 @@ from snnc.semantics.neurons import resolve_neuron
 from snnc.semantics.norms import check_norms
 from snnc.semantics.operations.binding import whole
 from snnc.semantics.operations.spec import Build
+from snnc.semantics.plastic_edges import read_plastic_edges
 from snnc.semantics.scope import Scope, Typed
 from snnc.semantics.segments import Flow
 from snnc.semantics.shapes import infer_shapes
@@ -241,6 +242,7 @@ def _finish(e: Elaboration) -> model.Network:
     check_sharing(e, found)
     network = model.Network(e.item.name, e.item.doc, e.dt or 1.0, tuple(found), (), name_span(e.item), uses)
     check_cycles(e, network)
+    network = replace(network, plastic=read_plastic_edges(e, network))
     check_norms(network, e.findings)
     return network
 

@@ -22,9 +22,9 @@ BEFORE = "spike.before"  # the published spike of the previous step, read inside
 
 @dataclass(slots=True)
 class Builder:
-    """The parts of a neuron while its clauses are read, one after the other."""
+    """The parts of a neuron or of a plasticity rule while its clauses are read, one after the other."""
 
-    item: nodes.Neuron
+    item: nodes.Neuron | nodes.Plasticity
     home: Module
     findings: Findings
     where: str

@@ -12,7 +12,7 @@ from snnc.semantics.arguments import bind_arguments
 from snnc.semantics.circles import draw_circle
 from snnc.semantics.constants import constant
 from snnc.semantics.expressions import resolve, resolve_as
-from snnc.semantics.modules import Module, name_span
+from snnc.semantics.modules import KIND_WORDS, Module, name_span
 from snnc.semantics.quantities import declared_dimension, expect
 from snnc.semantics.scope import ANY, Scope, Typed
 from snnc.source import Span
@@ -207,7 +207,7 @@ def _names_in(clause: nodes.Param) -> list[str]:
 
 
 def resolve_params(
-    item: nodes.Neuron,
+    item: nodes.Neuron | nodes.Plasticity,
     home: Module,
     overrides: dict[str, nodes.Arg],
     use: Scope,
@@ -220,7 +220,7 @@ def resolve_params(
     `span` is that of the instance; without one (a neuron on its own) a parameter needs no value.
     """
     clauses = {clause.name: clause for clause in item.body if isinstance(clause, nodes.Param)}
-    params = _Params(clauses, home, overrides, use, dt, findings, f"in neuron `{item.name}`", span)
+    params = _Params(clauses, home, overrides, use, dt, findings, f"in {KIND_WORDS[type(item)]} `{item.name}`", span)
     try:
         for name in clauses:
             params.resolve(name)

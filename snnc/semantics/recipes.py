@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from snnc import model
 from snnc.diagnostics import Code, Findings, Label, did_you_mean
-from snnc.expr import Apply, Var, variables, walk
+from snnc.expr import Apply, Num, Var, variables, walk
+from snnc.ops.tensor_function import SCALAR
 from snnc.semantics.data_sets import Pipeline, resolve_data
 from snnc.semantics.event_inputs import read_sparse_input
 from snnc.semantics.fields import match_fields, needs_encoder
@@ -73,7 +74,12 @@ def resolve_recipe(
     optimizer = resolve_optimizer(settings["optimizer"], scope) if "optimizer" in settings else default_optimizer()
     rule = read_rule(item, settings, scope, network, findings)
     truncate, checkpoint = _steps_of(rule)
-    freeze = read_freeze(settings, network, findings)
+    if rule.name == "none" and "optimizer" in settings:
+        findings.add(
+            Code.BAD_SETTING, settings["optimizer"].span, "`learn = none()` takes no gradient, so that an optimiser is idle",
+            help="take `optimizer` out, or choose a rule such as `bptt()`",
+        )  # fmt: skip
+    freeze = (*read_freeze(settings, network, findings), *(f"{edge.node}.w" for edge in network.plastic))
     start = read_start(item, settings, home, findings)
     precision = read_precision(settings, findings)
     sequences = read_sequences(settings, scope, network, findings)
@@ -87,7 +93,7 @@ def resolve_recipe(
     if len(findings.errors) > before:
         return None
     tensors = _tensors(item, home, network, pipeline, steps, findings, load_fields)
-    loss = _loss(item, settings, tensors, findings)
+    loss = _loss(item, settings, rule, tensors, findings)
     penalties = tuple(
         term
         for k, part in enumerate([p for p in item.body if isinstance(p, nodes.Penalty)], 1)
@@ -292,8 +298,10 @@ def _check_terms(
 
 
 def _loss(
-    item: nodes.Train, settings: dict[str, nodes.Expr], tensors: Tensors, findings: Findings
+    item: nodes.Train, settings: dict[str, nodes.Expr], rule: model.Rule, tensors: Tensors, findings: Findings
 ) -> model.Term | None:
+    if "loss" not in settings and rule.name == "none":
+        return model.Term("loss", Num(0.0), SCALAR, "", name_span(item))
     if "loss" not in settings:
         findings.add(
             Code.MISSING_ARGUMENT, name_span(item), f"recipe `{item.name}` has no loss",

@@ -62,6 +62,7 @@ _SPECS = (
     RuleSpec("ostl", (RuleArgument("update", "word", "batch", words=("batch", "step")),)),
     RuleSpec("d_rtrl", (RuleArgument("update", "word", "batch", words=("batch", "step")),)),
     RuleSpec("decolle", (RuleArgument("update", "word", "batch", words=("batch", "step")),)),
+    RuleSpec("none", surrogate=False),
 )
 RULES = {spec.name: spec for spec in _SPECS}
 TO_COME = tuple(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from snnc.diagnostics import Code
 from snnc.ops.dense import Dense, dense_shape
 from snnc.ops.elementwise import Bias
 from snnc.ops.operation import Shape
@@ -13,11 +12,6 @@ from snnc.semantics.operations.weights import KAIMING, ZEROS, initialiser
 
 def build_dense(build: Build) -> Dense | None:
     bound, scope = build.bound, build.scope
-    if "learn" in bound:
-        scope.findings.add(
-            Code.NOT_YET, bound["learn"].span, "not supported yet: local learning rules (`learn` of `dense`)",
-            help="use `learn = bptt()`",
-        )  # fmt: skip
     bias = bool(build.options["bias"]) or "b" in bound
     init = initialiser(bound, ("init", "w"), build.weight, KAIMING, scope)
     bias_init = initialiser(bound, ("b",), build.result, ZEROS, scope)

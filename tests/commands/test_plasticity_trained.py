@@ -1,0 +1,53 @@
+"""Networks whose edges learn by rules of their own, trained by the command."""
+
+import json
+
+import numpy as np
+from safetensors.numpy import load_file
+
+MODEL = """\
+edition 2026
+
+import std.neurons (LIF, LI)
+import std.plasticity (PairSTDP)
+
+network Net {{
+  dt = 1 ms
+  input pixels : spikes[64]
+  layer h = LIF[20](tau = 50 ms)
+  layer out = LI[10](tau = 20 ms)
+  pixels -> dense(init = uniform(0, 0.2), learn = PairSTDP(a_plus = 1e-3, a_minus = 1.1e-3, w_max = 0.3)) -> h
+  h -> inhibit(others = -0.5) -> delay(1 step) -> h
+  h -> dense() -> out
+  output logits = 10 * mean_over_time(out.v)
+}}
+
+data digits8 = digits(val = 0.1, test = 0.25, seed = 7) -> rate(duration = 30 ms, peak = 100 Hz)
+
+train main of Net on digits8 {{
+  epochs = 2
+  batch = 64
+  {learn}
+  metric accuracy = accuracy(logits, label)
+}}
+"""
+
+
+def trained(run_in, folder, learn, *more):
+    (folder / "net.snn").write_text(MODEL.format(learn=learn))
+    result = run_in(folder, "train", "net.snn", "--json", *more)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1]), load_file(folder / "runs" / "net" / "weights.safetensors")
+
+
+def test_a_rule_of_its_own_on_one_edge_and_gradients_on_the_others(run_in, tmp_path):
+    loss = "loss = cross_entropy(logits, label)\n  optimizer = adamw(lr = 3e-2, weight_decay = 1e-2)"
+    final, mixed = trained(run_in, tmp_path, loss)
+    unlearned, alone = trained(run_in, tmp_path, "learn = none()")
+
+    # the readout does not act on the hidden layer, so that its weights are those of plasticity alone
+    np.testing.assert_allclose(mixed["pixels_h.dense.w"], alone["pixels_h.dense.w"], rtol=2e-5, atol=1e-7)
+    assert np.abs(mixed["h_out.dense.w"] - alone["h_out.dense.w"]).max() > 1e-3
+    assert final["test"]["accuracy"] > 0.3
+    assert "loss" not in unlearned["test"]
+    assert 0 <= alone["pixels_h.dense.w"].min() < alone["pixels_h.dense.w"].max() <= np.float32(0.3)
