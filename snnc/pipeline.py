@@ -12,6 +12,7 @@ from snnc.diagnostics import Code, CompileError, Diagnostic, Findings, did_you_m
 from snnc.lower.schedule import read_signals
 from snnc.plan import Kernel, StepPlan
 from snnc.rules.legality import as_learned, check_rule, lower_for
+from snnc.rules.synapses import FORWARD
 from snnc.semantics.checks import check_module, lint
 from snnc.semantics.entries import Entry, choose_entry
 from snnc.semantics.modules import Module, build_module, load_module
@@ -177,6 +178,27 @@ def _field_loader(program: Program, data_dir: Path | None) -> Callable[[model.Da
     return load_fields
 
 
+def _explain_rule(program: Program, entry: Entry, overrides: Overrides, name: str) -> str:
+    from snnc.emit.explain_traces import explain_traces
+
+    known = ("eprop", *FORWARD)
+    whole = Span(program.module.source, 0, 1)
+    if name not in known:
+        raise fail(Code.UNKNOWN_NAME, whole, f"no rule `{name}` has traces", help=did_you_mean(name, known))
+    if entry.recipe is None:
+        raise fail(
+            Code.ILLEGAL_RULE, whole, f"whether `{name}` fits is asked of a network and a loss, and the file has no recipe",
+            help="add a `train` section with a `loss`",
+        )  # fmt: skip
+    findings = Findings()
+    network, recipe, _ = resolve_entry(program, entry, overrides, findings)
+    assert recipe is not None
+    rule = model.Rule(name, (("online", True), ("feedback", "symmetric"), ("update", "batch")), recipe.rule.span)
+    check_rule(network, replace(recipe, rule=rule), findings)
+    findings.stop_on_errors()
+    return explain_traces(lower_network(as_learned(network, rule)), rule)
+
+
 PHASES = ("syntax", "model", "plan", "schedule")
 
 
@@ -203,9 +225,15 @@ def dump(program: Program, entry: Entry, phase: str, overrides: Overrides = ()) 
     return "\n".join(lines) + "\n"
 
 
-def explain(program: Program, entry: Entry, overrides: Overrides = ()) -> str:
-    """Return what the compiler knows of a model without running it (`snnc explain FILE`)."""
+def explain(program: Program, entry: Entry, overrides: Overrides = (), rule: str | None = None) -> str:
+    """Return what the compiler knows of a model without running it (`snnc explain FILE`); with `rule` the traces of that rule.
+
+    Raises:
+        CompileError: E0201 for a rule without traces; E0513 where it does not fit the model.
+    """
     from snnc.emit.explain import explain_plan
 
+    if rule is not None:
+        return _explain_rule(program, entry, overrides, rule)
     network, recipe, _ = resolve_entry(program, entry, overrides, Findings())
     return explain_plan(lower_for(network, recipe, _read_by(recipe)), recipe)

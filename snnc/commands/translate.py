@@ -80,10 +80,14 @@ def _dump(file: Path, name: str | None, phase: str, overrides: tuple[tuple[str, 
 def explain(
     subject: Annotated[str, typer.Argument(metavar="FILE|CODE", help="A .snn file, or a code such as E0302.")],
     name: EntryName = None,
+    rule: Annotated[
+        str | None,
+        typer.Option(metavar="RULE", help="Show the traces that eprop, ottt, ostl, d_rtrl or decolle derives."),
+    ] = None,
     settings: Settings = None,
     allow_extern: AllowExtern = False,
 ) -> None:
-    """Explain a file (updates, decays, shapes, schedule) or the code of a message."""
+    """Explain a file (updates, decays, shapes, schedule; the traces of a rule) or the code of a message."""
     if _CODE.fullmatch(subject):
         _explain_code(subject.upper())
         return
@@ -98,7 +102,7 @@ def explain(
     from snnc import pipeline
 
     program = pipeline.load(file, allow_extern=allow_extern)
-    text = pipeline.explain(program, pipeline.choose(program, name), parse_settings(settings))
+    text = pipeline.explain(program, pipeline.choose(program, name), parse_settings(settings), rule)
     typer.echo(text.rstrip("\n"))
 
 

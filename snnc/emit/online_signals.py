@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from snnc import model
 from snnc.emit.names import field_name, function_name, identifier, stream_number
 from snnc.emit.node_lines import (
@@ -61,9 +64,9 @@ class LearningSignals:
         stand_in = f"{field_name(read.node)}=signals.{field_name(read.node)}._replace({field_name(read.name)}=y)"
         self.lines += [
             LineView(comment, f"{name}_readout = {drawn}"),
-            LineView("", "def local_loss(y: Array) -> Array:\n"
+            LineView("", f"def loss_of_{name}(y: Array) -> Array:\n"
                      f"        return step_loss(signals._replace({stand_in}), x, fields, state.n, steps)\n"),
-            LineView("", f"d_y = jax.grad(local_loss)(dense({name}.spike, {name}_readout))"),
+            LineView("", f"d_y = jax.grad(loss_of_{name})(dense({name}.spike, {name}_readout))"),
             LineView("", f"d_{name} = d_{name}._replace(spike=dense(d_y, {name}_readout.T))"),
         ]  # fmt: skip
 
@@ -99,3 +102,26 @@ class LearningSignals:
         value = f"{target} + {text}" if target in self.known else text
         self.known.add(target)
         self.lines.append(LineView(comment, f"{target} = {value}"))
+
+
+def used_lines(lines: list[LineView], after: str) -> tuple[LineView, ...]:
+    """Return the lines whose values something later reads, `after` among it; of several results the others become `_`."""
+    used = _words(after)
+    kept: list[LineView] = []
+    for line in reversed(lines):
+        left, equals, right = line.code.partition(" = ")
+        names = re.findall(r"\w+", left) if equals and re.fullmatch(r"[\w(), ]+", left) else []
+        if names and not used & set(names):
+            continue
+        if len(names) > 1:
+            unread = [name for name in names if name not in used]
+            for name in unread:
+                left = re.sub(rf"\b{name}\b", "_", left)
+            line = replace(line, code=f"{left} = {right}")
+        used = (used - set(names)) | _words(right if names else line.code)
+        kept.append(line)
+    return tuple(reversed(kept))
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w.])[A-Za-z_]\w*", text))

@@ -9,7 +9,7 @@ from snnc.diagnostics import Findings
 from snnc.emit.adjoint_view import names_of
 from snnc.emit.names import class_name, field_name, function_name, identifier, local_name
 from snnc.emit.node_lines import source_text, step_lines
-from snnc.emit.online_signals import LearningSignals
+from snnc.emit.online_signals import LearningSignals, used_lines
 from snnc.emit.pytext import python_text
 from snnc.emit.readouts import network_folds, network_printer, signals_spelling, step_outputs
 from snnc.emit.state import next_state, state_starts, step_states
@@ -76,6 +76,8 @@ def online_view(plan: StepPlan, recipe: model.Recipe) -> OnlineView:
     traces = [_Traces(plan, synapses, rule.name) for synapses in synapses_of(plan, rule)]
     _, fields = state_starts(plan, folds)
     layers = [layer.name for layer in network.layers]
+    gradients = tuple(t.gradient() for t in traces)
+    read_later = " ".join(line.code for line in (*gradients, *(line for t in traces for line in t.written)))
     return OnlineView(
         rule=rule.name,
         rows=_rows(plan, traces),
@@ -84,8 +86,8 @@ def online_view(plan: StepPlan, recipe: model.Recipe) -> OnlineView:
         loss=_loss_text(plan, recipe),
         step_lines=(*now, *late, *step_outputs(network, folds, streaming, recipe.steps, 0)),
         signals=", ".join(f"{field_name(n)}={identifier(n)}" for n in layers),
-        learning_lines=tuple(LearningSignals(plan, rule.name, read).lines),
-        gradients=tuple(t.gradient() for t in traces),
+        learning_lines=used_lines(LearningSignals(plan, rule.name, read).lines, read_later),
+        gradients=gradients,
         trace_lines=tuple(
             line
             for layer in network.layers
