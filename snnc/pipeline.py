@@ -196,7 +196,7 @@ def _explain_rule(program: Program, entry: Entry, overrides: Overrides, name: st
     rule = model.Rule(name, (("online", True), ("feedback", "symmetric"), ("update", "batch")), recipe.rule.span)
     check_rule(network, replace(recipe, rule=rule), findings)
     findings.stop_on_errors()
-    return explain_traces(lower_network(as_learned(network, rule)), rule)
+    return explain_traces(lower_for(as_learned(network, rule), None), rule)
 
 
 PHASES = ("syntax", "model", "plan", "schedule")
