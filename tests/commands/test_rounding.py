@@ -10,7 +10,7 @@ def in_precision(word):
     return ("  batch = 32\n", f"  batch = 32\n  precision = {word}\n")
 
 
-@pytest.mark.parametrize("word", ["bf16", "f16"])
+@pytest.mark.parametrize("word", ["bf16", pytest.param("f16", marks=pytest.mark.long)])
 def test_a_training_says_how_far_its_first_batch_is_from_float32(snnc, tmp_path, write_model, word):
     write_model(tmp_path, replaced=in_precision(word))
 

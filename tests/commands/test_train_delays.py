@@ -12,42 +12,56 @@ DELAYED = (
 )
 
 
-@pytest.fixture
-def delayed(tmp_path, write_model):
-    """The small model with delays that are learned, and others that are drawn."""
-    text = write_model(tmp_path).replace(EDGE, DELAYED).replace("optimizer = adam(lr = 1e-2)", OPTIMIZER)
-    path = tmp_path / "blobs.snn"
-    path.write_text(text)
-    return path
-
-
 OPTIMIZER = 'optimizer = adam(lr = 1e-2, groups = [group("*.delay*", lr = 5e-2)])'
 
 
-def test_delays_are_trained_and_their_kernel_narrows(run_in, delayed):
-    result = run_in(delayed.parent, "train", delayed.name, "--epochs", 4, "--out", "run", "--no-plots")
-    weights = load_file(delayed.parent / "run" / "checkpoint.safetensors")
-    lines = [json.loads(line) for line in (delayed.parent / "run" / "metrics.jsonl").read_text().splitlines()]
+@pytest.fixture(scope="module")
+def write_delayed(write_model):
+    """Write into a folder the small model with delays that are learned, and others that are drawn."""
 
+    def write(folder):
+        text = write_model(folder).replace(EDGE, DELAYED).replace("optimizer = adam(lr = 1e-2)", OPTIMIZER)
+        path = folder / "blobs.snn"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def delayed(tmp_path, write_delayed):
+    return write_delayed(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, write_delayed, run_in):
+    """The small model, trained for four epochs into the folder `run` beside it."""
+    path = write_delayed(tmp_path_factory.mktemp("trained"))
+    result = run_in(path.parent, "train", path.name, "--epochs", 4, "--out", "run", "--no-plots")
     assert result.returncode == 0, result.stderr
+    return path
+
+
+def test_delays_are_trained_and_their_kernel_narrows(trained):
+    weights = load_file(trained.parent / "run" / "checkpoint.safetensors")
+    lines = [json.loads(line) for line in (trained.parent / "run" / "metrics.jsonl").read_text().splitlines()]
+
     assert weights["weights/pixels_h.dense.delay"].shape == (8, 16)
     assert float(weights["weights/buffers.pixels_h.dense.sigma"]) == pytest.approx(0.5)
     assert weights["weights/buffers.h_out.delay.delay"].dtype == "int32"
     assert all(line["train"]["grad_norm.pixels_h.dense.delay"] > 0 for line in lines)
 
 
-def test_an_evaluation_reads_the_trained_delays(run_in, delayed):
-    run_in(delayed.parent, "train", delayed.name, "--epochs", 2, "--out", "run", "--no-plots")
-    final = json.loads((delayed.parent / "run" / "result.json").read_text())
-    result = run_in(delayed.parent, "eval", delayed.name, "--weights", "run/weights.safetensors", "--json")
+def test_an_evaluation_reads_the_trained_delays(run_in, trained):
+    final = json.loads((trained.parent / "run" / "result.json").read_text())
+    result = run_in(trained.parent, "eval", trained.name, "--weights", "run/weights.safetensors", "--json")
 
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout.splitlines()[-1])["test"]["loss"] == pytest.approx(final["test"]["loss"], rel=1e-5)
 
 
-def test_more_epochs_would_change_the_width_of_all(run_in, delayed):
-    run_in(delayed.parent, "train", delayed.name, "--epochs", 1, "--out", "run", "--no-plots")
-    result = run_in(delayed.parent, "train", delayed.name, "--epochs", 2, "--out", "run", "--no-plots", "--resume")
+def test_more_epochs_would_change_the_width_of_all(run_in, trained):
+    result = run_in(trained.parent, "train", trained.name, "--epochs", 5, "--out", "run", "--no-plots", "--resume")
 
     assert result.returncode == 1
     assert "epochs" in result.stderr

@@ -161,10 +161,10 @@ def _reached(run):
     return read_about(path).place(5) + (", and a torn file" if list(run.glob(".*.safetensors.*")) else "")
 
 
-def test_a_training_killed_at_three_random_moments_ends_as_if_it_had_not_been(trainings):
-    told = killed_at_random(trainings(3), kills=3, epochs=3, seed=int.from_bytes(os.urandom(4), "big"))
+def test_a_training_killed_at_two_random_moments_ends_as_if_it_had_not_been(trainings):
+    told = killed_at_random(trainings(3), kills=2, epochs=3, seed=int.from_bytes(os.urandom(4), "big"))
 
-    assert len(told) == 5
+    assert len(told) == 4
 
 
 @pytest.mark.long

@@ -147,8 +147,14 @@ def test_a_recipe_starts_from_the_weights_of_another(snnc, tmp_path, write_model
     ("optimizer", "more"),
     [
         ("momentum(lr = onecycle(0.05, warmup = 9 epochs), nesterov = true, clip_norm = 1)", "learn = tbptt(4)"),
-        ("rmsprop(lr = warmup(1e-2, over = 3 updates), clip_value = 0.1)", "penalty 1e-3 * mean(h.spike)"),
-        ("adamax(lr = step(2e-2, factor = 0.5, every = 1 epochs))", 'freeze = ["h.tau", "h_out.*"]'),
+        pytest.param(
+            *("rmsprop(lr = warmup(1e-2, over = 3 updates), clip_value = 0.1)", "penalty 1e-3 * mean(h.spike)"),
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            *("adamax(lr = step(2e-2, factor = 0.5, every = 1 epochs))", 'freeze = ["h.tau", "h_out.*"]'),
+            marks=pytest.mark.long,
+        ),
         ("adamw(lr = cosine(2e-2, warmup = 9 epochs), weight_decay = 1e-2)", "precision = f16_residual"),
         ("sgd(lr = 0.1)", "learn = bptt(checkpoint = auto)"),
     ],
@@ -189,9 +195,7 @@ def test_a_new_file_trains(snnc):
 
 def test_a_rate_that_is_far_too_high_is_told(snnc, tmp_path, write_model):
     write_model(tmp_path)
-    words = snnc("train", "blobs.snn", "--set", "baseline.optimizer.lr=1e9", "--no-plots")
     data = snnc("train", "blobs.snn", "--set", "baseline.optimizer.lr=1e9", "--no-plots", "--json")
 
-    assert (words.returncode, data.returncode) == (1, 1)
-    assert "error[E0609]" in words.stderr
+    assert data.returncode == 1  # its words: test_run_time_messages.py
     assert [finding["code"] for finding in json.loads(data.stdout)] == ["E0609"]

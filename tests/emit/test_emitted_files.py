@@ -1,5 +1,6 @@
 """Emitted files: the same text every time, clean for ruff and mypy, and kept as readable golden files."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -27,23 +28,32 @@ def test_the_emitted_file_is_the_golden_one(case, golden):
     golden(emitted(case), HERE / "golden" / f"{case.stem}.py")
 
 
-@pytest.mark.parametrize("case", [*CASES, *MODELS], ids=lambda path: path.stem)
-def test_two_processes_emit_the_same_text(case):
-    code = "import sys; from pathlib import Path; from snnc.pipeline import *; p = load(Path(sys.argv[1]));"
-    code += "sys.stdout.write(compile_entry(p, choose(p, None)).text)"
-    texts = [
-        subprocess.run(
-            [sys.executable, "-c", code, str(case)],
-            env={"PYTHONHASHSEED": seed, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(HERE.parents[1])},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
+@pytest.fixture(scope="module")
+def twice():
+    """The texts that two processes emit, by the path of the model."""
+    code = "import json, sys; from pathlib import Path; from snnc.pipeline import *; found = {}\n"
+    code += "for path in sys.argv[1:]: p = load(Path(path)); found[path] = compile_entry(p, choose(p, None)).text\n"
+    code += "json.dump(found, sys.stdout)"
+    return [
+        json.loads(
+            subprocess.run(
+                [sys.executable, "-c", code, *map(str, [*CASES, *MODELS])],
+                env={"PYTHONHASHSEED": seed, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(HERE.parents[1])},
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
         for seed in ("1", "2")
     ]
 
-    assert texts[0] == texts[1]
-    assert str(case.parent) not in texts[0]
+
+@pytest.mark.parametrize("case", [*CASES, *MODELS], ids=lambda path: path.stem)
+def test_two_processes_emit_the_same_text(case, twice):
+    first, second = (texts[str(case)] for texts in twice)
+
+    assert first == second
+    assert str(case.parent) not in first
 
 
 def test_emitted_files_are_clean_for_ruff_and_mypy(tmp_path):

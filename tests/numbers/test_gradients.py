@@ -496,10 +496,13 @@ EDGES = {
     "forward, delayed": "h -> delay(2 steps) -> dense() -> out",
     "recurrent": "h -> dense() -> delay(2 steps) -> h\n h -> dense() -> out\n out.v -> dense() -> delay(1 step) -> h.I",
 }
+REST = [(1, "forward, delayed"), (5, "recurrent")]
 
 
-@pytest.mark.parametrize("edges", EDGES)
-@pytest.mark.parametrize("k", [1, 5])
+@pytest.mark.parametrize(
+    ("k", "edges"),
+    [(1, "recurrent"), (5, "forward, delayed"), *(pytest.param(*c, marks=pytest.mark.long) for c in REST)],
+)
 def test_tbptt_keeps_the_forward_numbers_and_cuts_the_gradient_every_k_steps(edges, k):
     whole = compile_text(TRUNCATED.format(edges=EDGES[edges], learn="bptt()"))
     cut = compile_text(TRUNCATED.format(edges=EDGES[edges], learn=f"tbptt({k})"))

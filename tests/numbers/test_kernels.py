@@ -53,9 +53,13 @@ def drive(steps, batch):
     return {"a": 2.0 * np.random.default_rng(0).normal(size=(steps, batch, 3))}
 
 
+SEEN_IN_OTHERS = {"fixed parameters", "one value a layer"}
 SIZES = [
-    *((case, 20, 3, 50) for case in LAYERS),  # 150 elements: the second block is not full
-    ("one value a neuron", 7, 2, BLOCK // 2),  # one full block
+    *(
+        pytest.param(case, 20, 3, 50, marks=pytest.mark.long if case in SEEN_IN_OTHERS else ())
+        for case in LAYERS  # 150 elements: the second block is not full
+    ),
+    pytest.param("one value a neuron", 7, 2, BLOCK // 2, marks=pytest.mark.long),  # one full block
     ("one value a neuron", 1, 1, 1),
 ]
 
