@@ -5,6 +5,7 @@ import pytest
 from models_in_text import assert_same_signals, compile_file, compile_text
 
 from snnc.ops.initialisers import fluctuation_std
+from snnc.pipeline import load
 from snnc.resources import resource_folder
 
 MODELS = sorted(resource_folder("models").glob("*.snn"))
@@ -12,7 +13,7 @@ MODELS = sorted(resource_folder("models").glob("*.snn"))
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_a_model_file_is_emitted_as_it_is_interpreted(path):
-    model = compile_file(path)
+    model = compile_file(path, load(path).recipes[0])
     rng = np.random.default_rng(0)
     steps = model.module.STEPS if ", last = " in path.read_text() else 12  # such a window ends with the sample
     inputs = {}
