@@ -333,6 +333,7 @@ class Network:
     span: Span
     uses: tuple[Use, ...] = ()  # of blocks, an inner one after the block that it stands in
     plastic: tuple[PlasticEdge, ...] = ()
+    located: bool = False  # spikes act at their crossing inside the step (`events = located`)
 
     def node(self, name: str) -> Node:
         return next(node for node in self.nodes if node.name == name)

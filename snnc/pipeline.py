@@ -11,7 +11,7 @@ from snnc.data.load import load_data_set
 from snnc.diagnostics import Code, CompileError, Diagnostic, Findings, did_you_mean, fail
 from snnc.lower.schedule import read_signals
 from snnc.plan import Kernel, StepPlan
-from snnc.rules.legality import as_learned, check_rule, lower_for
+from snnc.rules.legality import as_learned, check_located, check_rule, lower_for
 from snnc.rules.synapses import FORWARD
 from snnc.semantics.checks import check_module, lint
 from snnc.semantics.entries import Entry, choose_entry
@@ -138,6 +138,7 @@ def resolve_entry(
     network = resolve_network(found[0], found[1], findings)
     if entry.recipe is None:
         network = settle_norms(network, None, findings)
+        check_located(network, None, findings)
         findings.stop_on_errors()
         return network, None, module
     train = module.own[entry.recipe]

@@ -10,6 +10,7 @@ import typer
 from snnc.commands.console import findings_as, print_json, style_of
 from snnc.commands.opening import open_model
 from snnc.commands.options import AllowExtern, DataDir, EntryName, Format, Json, ModelFile, Settings, parse_settings
+from snnc.diagnostics import Code, fail
 from snnc.limits import MAX_COUNT, MAX_STEPS
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ def cost(
     with findings_as(style):
         compiled = open_model(file, name, parse_settings(settings), allow_extern, data_dir, style).compiled
         recipe, dt = compiled.recipe, compiled.network.dt
+        if recipe is not None and recipe.rule.name == "ttfs":
+            raise fail(
+                Code.NOT_YET, recipe.rule.span, "not supported yet: the cost of a training by `ttfs`",
+                help="it counts what time loops keep and compute, and `ttfs` has none",
+            )  # fmt: skip
         batch = batch or (None if recipe is None else recipe.batch)
         steps = steps or (None if recipe is None else recipe.steps)
         for option, value in (("--batch", batch), ("--steps", steps)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from snnc import model
+from snnc.emit.first_spikes import first_spike_view
 from snnc.emit.model_view import model_view
 from snnc.emit.online_view import online_view
 from snnc.emit.plasticity_view import plastic_operations, plasticity_view
@@ -49,6 +50,8 @@ def emit(plan: StepPlan, recipe: model.Recipe | None, source: str, kernel: Kerne
         burn_in=0 if recipe is None else recipe.burn_in,
         counts=recipe is not None and recipe.counts_steps,
     )
+    if recipe is not None and recipe.rule.name == "ttfs":
+        view = first_spike_view(view, plan)
     training = None if recipe is None else training_view(plan, recipe, events)
     online = None if recipe is None or not learns_forward(recipe.rule) else online_view(plan, recipe)
     views = {

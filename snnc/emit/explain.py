@@ -10,6 +10,7 @@ import numpy as np
 from snnc import model
 from snnc.emit.event_rule import event_share
 from snnc.emit.explain_crossings import crossing_lines
+from snnc.emit.first_spikes import explain_first_spikes
 from snnc.emit.latex import latex_name, latex_text
 from snnc.emit.parameters import stored_buffers, stored_parameters
 from snnc.emit.pytext import python_text
@@ -46,8 +47,11 @@ def explain_plan(plan: StepPlan, recipe: model.Recipe | None) -> str:
         lines.append(f"{recipe.steps} steps a sample ({recipe.steps * network.dt:g} ms)")
     for node in network.inputs:
         lines.append(f"  input {node.name} : {node.kind}{list(node.shape)}")
-    for body in plan.types:
-        lines += ["", *_body(body, plan)]
+    if recipe is not None and recipe.rule.name == "ttfs":
+        lines += ["", *explain_first_spikes(network)]
+    else:
+        for body in plan.types:
+            lines += ["", *_body(body, plan)]
     lines += ["", "parameters"]
     total = 0
     for stored in stored_parameters(plan):
@@ -66,6 +70,8 @@ def explain_plan(plan: StepPlan, recipe: model.Recipe | None) -> str:
     if direct:
         lines += ["", "depends on dt"]
         lines += [f"  {text}" for text in direct]
+    if recipe is not None and recipe.rule.name == "ttfs":
+        return "\n".join(lines) + "\n"
     lines += ["", "schedule"]
     for group in plan.groups:
         names = ", ".join(node.name for node in group.nodes)

@@ -118,6 +118,7 @@ class ModelView:
     buffer_update: str
     uses_keys: bool
     has_inputs: bool
+    first_spikes: bool = False  # whether first spikes are all that is computed
 
 
 def model_view(

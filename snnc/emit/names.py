@@ -36,7 +36,8 @@ _TYPES = frozenset(
         "Array", "Any", "NamedTuple", "Callable", "Iterator", "Mapping", "MODEL", "SOURCE", "MODEL_HASH", "DT", "STEPS",
         "RECIPE", "EPOCHS", "BATCH", "SEED", "SELECT", "SELECT_MAX", "START", "PARAM_NAMES", "BUFFER_NAMES", "INPUTS", "SIGNALS",
         "SPIKING", "Activity", "Progress", "Sequence", "TIMED", "Events",
-        "EventLists", "EVENT_SHARES", "BURN_IN", "Carried", "Mesh", "NamedSharding", "PartitionSpec", "Traces",
+        "EventLists", "EVENT_SHARES", "BURN_IN", "Carried", "FirstSpikes", "BUMP", "QUIET",
+        "Mesh", "NamedSharding", "PartitionSpec", "Traces",
     }
 )  # fmt: skip
 # What stands before or after the name of a node in names of the emitted file: `d_h`, `h_state`.

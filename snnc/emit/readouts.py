@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from snnc import model
 from snnc.diagnostics import Code, fail
 from snnc.emit.names import field_name, identifier
@@ -37,11 +40,15 @@ def network_printer(
     burn_in: int = 0,
     counts: str = "",
     timed: bool = False,
+    values: Mapping[Apply, str] = MappingProxyType({}),
 ) -> TensorPrinter:
-    """Return a printer of outputs, in a `step` or over sequences; `counts` is the text of the steps that count."""
+    """Return a printer of outputs, in a `step` or over sequences; `counts` is the text of the steps that count.
+
+    `values` has the text of readouts that are known otherwise.
+    """
     types = dict(signal_names(network).values())
     types |= {f"output:{o.name}": o.type for o in network.outputs}
-    values = {}
+    values = dict(values)
     for fold in folds:
         function = TENSOR_FUNCTIONS[fold.expr.fn].fold
         assert function is not None

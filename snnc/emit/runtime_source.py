@@ -16,7 +16,7 @@ _FILES = (
     "emit/runtime/connections.py", "emit/runtime/online.py", "emit/runtime/timed.py",
     "emit/runtime/plasticity.py",
     "emit/runtime/steps.py", "emit/runtime/readouts.py", "emit/runtime/losses.py", "emit/runtime/penalties.py",
-    "emit/runtime/metrics.py", "emit/runtime/counted.py", "emit/runtime/events.py",
+    "emit/runtime/metrics.py", "emit/runtime/counted.py", "emit/runtime/events.py", "emit/runtime/first_spikes.py",
     "data/batches.py", "data/event_lists.py", "emit/runtime/mesh.py",
 )  # fmt: skip
 

@@ -7,12 +7,13 @@ from fnmatch import fnmatchcase
 
 from snnc import model
 from snnc.emit.event_rule import event_share
+from snnc.emit.first_spikes import bump_lines, first_spike_texts
 from snnc.emit.names import field_name, identifier, stream_number
 from snnc.emit.parameters import Stored, stored_parameters
 from snnc.emit.pytext import number_text, strings
 from snnc.emit.readouts import signals_spelling
 from snnc.emit.state import carried_fields, state_starts
-from snnc.emit.statement_text import one_line, place
+from snnc.emit.statement_text import LineView, one_line, place
 from snnc.emit.tensor_text import TensorPrinter, uses
 from snnc.ops.delays import WithTimes
 from snnc.ops.encoders import ENCODERS, TRANSFORMS
@@ -64,6 +65,8 @@ class TrainingView:
     gradient: bool  # whether the rule of the recipe takes gradients
     carry: bool  # whether states go on from batch to batch
     first_values: str
+    bumps: tuple[LineView, ...]  # what makes weights into silent neurons larger
+    end: str  # of a presentation
     counts: str  # the text of the steps that count, "" where all do
 
 
@@ -103,6 +106,7 @@ def training_view(plan: StepPlan, recipe: model.Recipe, events: tuple[model.Inpu
             "# fields with a time axis, which comes first in a batch",
             f"TIMED: tuple[str, ...] = {strings(_timed(network, recipe))}",
             *_event_shares(network, recipe, events),
+            *_bumps(recipe),
         ),
         schedules=_schedules(network),
         events=bool(events),
@@ -111,6 +115,8 @@ def training_view(plan: StepPlan, recipe: model.Recipe, events: tuple[model.Inpu
         gradient=recipe.rule.name != "none",
         carry=recipe.carry,
         first_values=", ".join(f"{f.name}=state.{f.name}" for f in carried_fields(plan, state_starts(plan, ())[1])),
+        bumps=bump_lines(network, recipe),
+        end=f"DT * {recipe.steps}",
         counts=_counts(recipe),
     )
 
@@ -125,6 +131,16 @@ def _schedules(network: model.Network) -> tuple[str, ...]:
             value = f"exponential_between({number_text(sigma.start)}, {number_text(sigma.end)}, {share})"
             found.append(f"{identifier(f'{node.name}.sigma')}={value}")
     return tuple(found)
+
+
+def _bumps(recipe: model.Recipe) -> tuple[str, ...]:
+    bump, quiet = recipe.rule.get("bump"), recipe.rule.get("quiet")
+    if not bump:
+        return ()
+    return (
+        f"BUMP = {_value(bump)}  # of weights into silent neurons, in each update",
+        f"QUIET = {_value(quiet)}  # share of samples in which a neuron that no output reads may be silent",
+    )
 
 
 def _counts(recipe: model.Recipe) -> str:
@@ -157,7 +173,8 @@ def _printer(plan: StepPlan, recipe: model.Recipe) -> TensorPrinter:
         return whole(var)
 
     counts = "counting" if recipe.counts_steps else ""
-    return TensorPrinter(spell, types, {}, "(DT * jnp.arange(1, steps + 1))[:]", counts, plan.timed)
+    known = first_spike_texts(network) if recipe.rule.name == "ttfs" else {}
+    return TensorPrinter(spell, types, known, "(DT * jnp.arange(1, steps + 1))[:]", counts, plan.timed)
 
 
 def _encode_lines(network: model.Network, recipe: model.Recipe, events: tuple[model.Input, ...]) -> tuple[str, ...]:
@@ -244,7 +261,10 @@ def _metrics(
         if layer.neuron.spikes:
             spike = f"signals.{field_name(layer.name)}.spike"
             rate, silent = f"firing_rate({spike}, weight=weight, dt=DT)", f"silent_fraction({spike}, weight)"
-            if recipe.counts_steps:
+            if recipe.rule.name == "ttfs":
+                first, end = f"signals.{field_name(layer.name)}.first", f"DT * {recipe.steps}"
+                rate, silent = f"rate_of_firsts({first}, weight, {end})", f"silent_of_firsts({first}, weight, {end})"
+            elif recipe.counts_steps:
                 rate = f"firing_rate(evened({spike}, counting), weight=weight, dt=DT)"
                 silent = f"silent_fraction(counted({spike}, counting), weight)"
             elif recipe.checkpoint is not None or learning:

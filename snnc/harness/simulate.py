@@ -46,7 +46,7 @@ def simulate(
         params, buffers = load_weights(weights, module)
     x = module.Inputs(*(jax.numpy.asarray(inputs[name]) for name in module.INPUTS))  # a field may be spelled `class_`
     signals, _ = jax.jit(lambda p, b, x, key: module.run(p, b, x, key=key, steps=steps))(params, buffers, x, run_key)
-    return Simulation(flatten_signals(module, signals), module.DT, steps)
+    return Simulation(_with_rasters(flatten_signals(module, signals), module.DT, steps), module.DT, steps)
 
 
 def flatten_signals(module: ModelModule, signals: Any) -> dict[str, np.ndarray]:
@@ -56,6 +56,18 @@ def flatten_signals(module: ModelModule, signals: Any) -> dict[str, np.ndarray]:
     )  # what follows them is no signal of a layer
     arrays = (array for _, record in zip(layers, signals, strict=False) for array in record)
     return {name: np.asarray(array) for name, array in zip(module.SIGNALS, arrays, strict=True)}
+
+
+def _with_rasters(signals: dict[str, np.ndarray], dt: float, steps: int) -> dict[str, np.ndarray]:
+    """Return times of first spikes, [B, ...] in ms, as spikes in the steps that end with them or after them."""
+    found = {}
+    for name, array in signals.items():
+        if not name.endswith(".first"):
+            found[name] = array
+            continue
+        ends = (np.arange(steps) + 1).reshape(-1, *[1] * array.ndim)
+        found[f"{name.removesuffix('first')}spike"] = (np.ceil(array / dt - 1e-3) == ends).astype(array.dtype)
+    return found
 
 
 def encode_sample(module: TrainableModule, data: DataSet, sample: int, seed: int, source: Path) -> dict[str, Any]:

@@ -79,6 +79,10 @@ def _ttfs_cross_entropy(first: Tensor, label: Tensor, *, tau: float) -> Tensor:
     return _cross_entropy(-first / tau, label)
 
 
+def _late_label(first: Tensor, label: Tensor, *, tau: float) -> Tensor:
+    return np.asarray(-_nll(np.expm1(first / tau), label))
+
+
 def _mse(a: Tensor, b: Tensor, *, batch_axis: int) -> Tensor:
     return np.asarray(np.mean((a - b) ** 2, axis=tuple(range(batch_axis + 1, a.ndim))))
 
@@ -120,6 +124,12 @@ LOSSES = (
         "ttfs_cross_entropy", ("first", "label"), (Option("tau", TIME, None, "time that divides the spike times"),),
         _check_ttfs, "ttfs_cross_entropy", (), _ttfs_cross_entropy, None,
         "cross-entropy of softmax(-first / tau): the unit of the label shall spike before the others",
+        positive("tau"),
+    ),
+    TensorFunction(
+        "late_label", ("first", "label"), (Option("tau", TIME, None, "time that divides the spike time"),),
+        _check_ttfs, "late_label", (), _late_label, None,
+        "exp(first / tau) - 1 of the unit of the label: it shall spike early (Göltz et al. 2021, with a factor of 0.005)",
         positive("tau"),
     ),
     TensorFunction(

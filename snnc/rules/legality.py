@@ -5,24 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from snnc import model
-from snnc.diagnostics import Findings
+from snnc.diagnostics import Code, Findings
 from snnc.lower.schedule import lower_network
 from snnc.plan import StepPlan
 from snnc.rules.eprop import check_eprop, with_feedback
 from snnc.rules.eventprop import check_eventprop, plan_by_time
+from snnc.rules.first_spikes import check_first_spikes
 from snnc.rules.plasticity import check_plasticity
 from snnc.rules.synapses import FORWARD, check_forward, learns_forward
 
 Check = Callable[[StepPlan, model.Recipe, Findings], None]
 # by the name of the rule; one that is missing fits every model
 CHECKS: dict[str, Check] = {
-    "eprop": check_eprop, "eventprop": check_eventprop, **dict.fromkeys(FORWARD, check_forward)
+    "eprop": check_eprop, "eventprop": check_eventprop, "ttfs": check_first_spikes, **dict.fromkeys(FORWARD, check_forward)
 }  # fmt: skip
+
+
+def check_located(network: model.Network, recipe: model.Recipe | None, findings: Findings) -> None:
+    """Refuse located events where no rule computes them."""
+    if network.located and (recipe is None or recipe.rule.name != "ttfs"):
+        findings.add(
+            Code.NOT_YET, network.span, "not supported yet: `events = located` with another rule than `ttfs`",
+            help="spikes act on the grid of `dt` (`events = grid`, the default)",
+        )  # fmt: skip
 
 
 def check_rule(network: model.Network, recipe: model.Recipe, findings: Findings) -> None:
     """Collect what forbids the recipe's rule for this network."""
     check_plasticity(network, recipe, findings)
+    check_located(network, recipe, findings)
     check = CHECKS.get(recipe.rule.name)
     if check is not None:
         plan = lower_network(network)

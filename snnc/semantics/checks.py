@@ -11,7 +11,7 @@ from snnc.lower.body import Extra, expressions, lower_neuron
 from snnc.lower.plasticity import lower_plasticity
 from snnc.lower.schedule import lower_network
 from snnc.plan import Body
-from snnc.rules.legality import check_rule
+from snnc.rules.legality import check_located, check_rule
 from snnc.rules.losses import StepLoss, step_loss
 from snnc.semantics.constants import constant
 from snnc.semantics.data_sets import resolve_data
@@ -156,6 +156,7 @@ def _check_network(item: nodes.Network, module: Module, findings: Findings) -> m
         lint(network, None, findings)
         check_windows(network, findings)
         settle_norms(network, None, findings)
+        check_located(network, None, findings)
     return network
 
 

@@ -66,6 +66,7 @@ class Elaboration:
     findings: Findings
     scope: Scope
     dt: float | None = None
+    located: bool = False
     prefix: str = ""
     inside: tuple[nodes.Network, ...] = ()  # the networks that are being read, against blocks that hold themselves
     aliases: dict[str, model.Signal] = field(default_factory=dict)  # what flows into this block, and out of those in it

@@ -139,12 +139,8 @@ def _read_settings(e: Elaboration) -> None:
                     e.dt = value
             case "events":
                 word = part.value.text if isinstance(part.value, nodes.Name) else "?"
-                if word == "located":
-                    e.findings.add(
-                        Code.NOT_YET, part.span, "not supported yet: `events = located`",
-                        help="spikes act on the grid of `dt` (`events = grid`, the default)",
-                    )  # fmt: skip
-                elif word != "grid":
+                e.located = word == "located"
+                if word not in ("grid", "located"):
                     e.findings.add(
                         Code.UNKNOWN_NAME, part.value.span, f"unknown word `{word}`", help="`grid` or `located`"
                     )
@@ -240,7 +236,9 @@ def _finish(e: Elaboration) -> model.Network:
     e.findings.stop_on_errors()
     uses = tuple(e.uses)
     check_sharing(e, found)
-    network = model.Network(e.item.name, e.item.doc, e.dt or 1.0, tuple(found), (), name_span(e.item), uses)
+    network = model.Network(
+        e.item.name, e.item.doc, e.dt or 1.0, tuple(found), (), name_span(e.item), uses, located=e.located
+    )
     check_cycles(e, network)
     network = replace(network, plastic=read_plastic_edges(e, network))
     check_norms(network, e.findings)

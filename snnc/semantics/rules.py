@@ -50,6 +50,7 @@ _SPECS = (
         "eventprop", (RuleArgument("floor", "number", 0.005, dimension=FREQUENCY, written="5 Hz"),), surrogate=False
     ),
     RuleSpec("tbptt", (RuleArgument("steps", "steps", needed=True),)),
+    RuleSpec("ttfs", (RuleArgument("bump", "number", 0.0), RuleArgument("quiet", "number", 0.3)), surrogate=False),
     RuleSpec(
         "eprop",
         (

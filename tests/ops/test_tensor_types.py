@@ -38,6 +38,7 @@ WRONG = [
     ("cross_entropy", (PAIRS, LABEL), "`logits` are class numbers"),
     ("nll", (EACH, LABEL), "`log_probability` must have one axis, the classes; found shape []"),
     ("ttfs_cross_entropy", (SPIKES, LABEL), "`first` has a time axis where one value per sample is needed"),
+    ("late_label", (SPIKES, LABEL), "`first` has a time axis where one value per sample is needed"),
     ("ttfs_cross_entropy", (SCORES, LABEL), "`first` must be a time (ms), found a plain number"),
     ("mse", (X, NARROW), "`a` has shape [10] but `b` has shape [9]"),
     ("mse", (X, V), "`a` is a plain number but `b` is a voltage (mV)"),
@@ -62,6 +63,7 @@ WRONG = [
 
 REFUSED = [
     ("ttfs_cross_entropy", {"tau": 0.0}, "`tau` must be positive"),
+    ("late_label", {"tau": 0.0}, "`tau` must be positive"),
     ("van_rossum", {"rise": 0.0, "decay": 0.0}, "`decay` must be positive"),
     ("van_rossum", {"rise": -1.0, "decay": 1.0}, "`rise` must not be negative"),
     ("van_rossum", {"rise": 5.0, "decay": 5.0}, "`rise` must be below `decay`"),

@@ -37,6 +37,7 @@ CASES = [
     *((name, x, {}) for name in ("cross_entropy", "nll", "accuracy") for x in ((SAMPLES, LABEL), (STEPS, LABEL))),
     *((name, (STEPS, LABELS), {}) for name in ("cross_entropy", "nll", "accuracy")),
     ("ttfs_cross_entropy", (TIMES, LABEL), {"tau": 5.0}),
+    ("late_label", (TIMES, LABEL), {"tau": 5.0}),
     *(("mae", x, {}) for x in ((STEPS, STEPS), (STEPS, SAMPLES), (SAMPLES, SAMPLES))),
     *(("mse", x, {}) for x in ((STEPS, STEPS), (PLANES, PLANES), (SAMPLES, SAMPLES), (ONE_EACH, ONE_EACH))),
     *(("mse", x, {}) for x in ((STEPS, SAMPLES), (LINE, ONE_EACH), (LINE, LINE))),

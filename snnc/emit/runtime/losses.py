@@ -33,6 +33,14 @@ def ttfs_cross_entropy(first: Array, label: Array, *, tau: float) -> Array:
     return cross_entropy(-first / tau, label)
 
 
+def late_label(first: Array, label: Array, *, tau: float) -> Array:
+    """Return exp(first / tau) - 1 of the labelled unit: [B, classes] -> [B].
+
+    `first` are the times of the first spikes and `tau` a time constant, both in ms.
+    """
+    return -nll(jnp.expm1(first / tau), label)
+
+
 def mae(a: Array, b: Array, *, batch_axis: int) -> Array:
     """Return the mean of |a - b| over features: [B, ...] -> [B], or [T, B].
 

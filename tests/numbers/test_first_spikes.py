@@ -1,0 +1,148 @@
+"""`learn = ttfs()`: times and derivatives against an event-driven simulator that knows no closed form, in float64."""
+
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+from models_in_text import compile_text
+from scipy.optimize import brentq
+
+from snnc.emit.runtime.first_spikes import lambert_w
+
+TEXT = """import std.neurons (CubaLIF)
+
+network Net {{
+  dt = 0.01 ms
+  events = located
+  input points : spikes[6]
+  layer h = CubaLIF[8](tau_m = {tau_m} ms, tau_s = 2 ms, theta = 0.5, refractory = 20 ms)
+  layer out = CubaLIF[3](tau_m = {tau_m} ms, tau_s = 2 ms, theta = 0.4, refractory = 20 ms)
+  points -> dense() -> h
+  h -> dense() -> out
+  points -> dense() -> out
+  output first = first_spike_time(out.spike)
+}}
+
+data values = npz("values.npz") -> latency(late = 8 ms, duration = 20 ms)
+
+train t of Net on values {{
+  learn = ttfs()
+  loss = ttfs_cross_entropy(first, label, tau = 1 ms)
+}}
+"""
+END = 20.0
+
+
+def potential(t, arrivals, weights, tau_m, tau_s):
+    """v at the times t, as the sum of the responses to all jumps of i so far; any ratio of the time constants."""
+    s = np.maximum(np.asarray(t)[..., None] - arrivals, 0)
+    rate = 1 / tau_s - 1 / tau_m
+    response = s if rate == 0 else -np.expm1(-rate * s) / rate
+    return np.exp(-s / tau_m) * response / tau_m @ weights
+
+
+def simulate(times, weights, tau_m, tau_s, theta, end):
+    """The first time at which v reaches theta: bracketed on a fine grid from arrival to arrival, then by Brent's method."""
+    order = np.argsort(times)
+    kept = times[order] <= end
+    arrivals, weights = times[order][kept], weights[order][kept]
+    stops = [*arrivals, end]
+    grid = np.concatenate([np.linspace(a, b, 100) for a, b in pairwise(stops)])
+    over = np.flatnonzero(potential(grid, arrivals, weights, tau_m, tau_s) >= theta)
+    if not len(over):
+        return np.inf
+    before, after = grid[over[0] - 1], grid[over[0]]
+    return brentq(
+        lambda t: potential(t, arrivals, weights, tau_m, tau_s) - theta, before, after, xtol=1e-14, rtol=1e-15
+    )
+
+
+def network(times, h_w, out_w, skip_w, tau_m):
+    """First spikes of both layers for one sample."""
+    h = [simulate(times, h_w[:, j], tau_m, 2.0, 0.5, END) for j in range(h_w.shape[1])]
+    both = np.array([*h, *times])
+    weights = np.concatenate([out_w, skip_w])
+    out = [simulate(both, weights[:, j], tau_m, 2.0, 0.4, END) for j in range(3)]
+    return np.array(h), np.array(out)
+
+
+@pytest.fixture(scope="module", params=[2, 4], ids=["equal", "double"])
+def case(request):
+    """The compiled network, its weights and inputs, among them neurons that stay silent."""
+    model = compile_text(TEXT.format(tau_m=request.param))
+    rng = np.random.default_rng(5)
+    weights = [rng.normal(0.9, 1.0, (6, 8)), rng.normal(0.3, 0.6, (8, 3)), rng.normal(0.2, 0.3, (6, 3))]
+    weights[0][:, 2] = -0.5  # never spikes
+    steps = rng.choice(np.arange(20, 800), (4, 6), replace=False)
+    steps[0, 3] = 2000  # no spike of this unit
+    spikes = np.zeros((2000, 4, 6))
+    for b, n in zip(*np.nonzero(steps < 2000), strict=True):
+        spikes[steps[b, n], b, n] = 1.0
+    return model, request.param, weights, (steps + 1) * 0.01, spikes
+
+
+def test_first_spikes_equal_those_of_an_event_driven_simulator(case):
+    model, tau_m, weights, times, spikes = case
+    found = model.run(points=spikes, params=model.module.Params(*map(jnp.asarray, weights)))
+
+    expected = [network(sample, *weights, tau_m) for sample in times]
+    for name, values in (("h.first", [h for h, _ in expected]), ("out.first", [o for _, o in expected])):
+        silent = np.isinf(values)
+        assert 0 < silent.sum() < silent.size or name == "out.first"
+        np.testing.assert_allclose(found[name], np.where(silent, END + 0.01, values), rtol=0, atol=1e-9)
+
+
+def test_the_gradient_equals_finite_differences_of_the_simulator(case):
+    model, tau_m, weights, times, spikes = case
+    x = model.inputs(points=spikes)
+    scale = np.random.default_rng(1).normal(size=(4, 3))
+
+    def objective(params):
+        return jnp.sum(model.module.run(params, model.buffers, x)[0].out.first * scale)
+
+    found = jax.jit(jax.grad(objective))(model.module.Params(*map(jnp.asarray, weights)))
+
+    def simulated(*changed):
+        out = np.array([network(sample, *changed, tau_m)[1] for sample in times])
+        return np.sum(np.where(np.isinf(out), 0.0, out) * scale)
+
+    assert all((np.asarray(grad) != 0).mean() > 0.3 for grad in found)
+    for place, (grad, w) in enumerate(zip(found, weights, strict=True)):
+        assert np.isfinite(grad).all()
+        chosen = np.random.default_rng(2).choice(w.size, 4, replace=False)
+        for index in zip(*np.unravel_index(chosen, w.shape), strict=True):
+            changed = [[v.copy() for v in weights] for _ in range(2)]
+            for sign, new in zip((1, -1), changed, strict=True):
+                new[place][index] += sign * 1e-6
+            expected = (simulated(*changed[0]) - simulated(*changed[1])) / 2e-6
+            np.testing.assert_allclose(grad[index], expected, rtol=1e-6, atol=1e-7)
+
+
+def test_weights_into_silent_neurons_have_no_gradient(case):
+    model, _, weights, _, spikes = case
+    x = model.inputs(points=spikes)
+    quiet = [0 * w - 0.1 for w in weights]
+
+    def objective(params):
+        return jnp.sum(model.module.run(params, model.buffers, x)[0].out.first ** 2)
+
+    value, grads = jax.jit(jax.value_and_grad(objective))(model.module.Params(*map(jnp.asarray, quiet)))
+
+    np.testing.assert_allclose(value, 12 * (END + 0.01) ** 2)
+    assert all((np.asarray(grad) == 0).all() for grad in grads)
+
+
+def test_lambert_w_is_that_of_scipy():
+    excess = np.concatenate([[0.0], np.logspace(-14, 2, 400)])
+
+    found = lambert_w(jnp.asarray(excess))
+
+    with np.errstate(all="ignore"):
+        expected = scipy.special.lambertw(-np.exp(-1 - excess)).real
+    near = excess < 1e-6  # where exp(-1 - excess) rounds, the series is nearer
+    np.testing.assert_allclose(found[~near], expected[~near], rtol=1e-9)
+    w = np.asarray(found)
+    np.testing.assert_allclose((np.log(-w) + w + 1 + excess)[near], 0, atol=1e-15)
