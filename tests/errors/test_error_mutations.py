@@ -62,9 +62,20 @@ def mutants(draw: st.DrawFn) -> str:
     return " ".join(tokens)
 
 
-@settings(max_examples=2000, deadline=10_000, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+FUZZ = {"deadline": 10_000, "suppress_health_check": list(HealthCheck), "derandomize": True, "database": None}
+
+
+@settings(max_examples=800, **FUZZ)
 @given(mutants())
 def test_a_mutant_is_compiled_or_refused_in_words(text):
+    with suppress(CompileError):
+        _compile(text)
+
+
+@pytest.mark.long
+@settings(max_examples=10_000, **FUZZ)
+@given(mutants())
+def test_many_mutants_are_compiled_or_refused_in_words(text):
     with suppress(CompileError):
         _compile(text)
 
