@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from snnc.cost.arrays import Array, batch_bytes, buffers, optimizer_bytes, parameters, state_bytes
+from snnc.cost.forward import UNSURE, forward_peak, traces
 from snnc.cost.peak import step_peak
-from snnc.cost.tape import SCHEDULES, Entry, Schedule, bytes_of, tape
+from snnc.cost.tape import FORWARD_IN_TIME, SCHEDULES, Entry, Schedule, bytes_of, tape
 from snnc.cost.timeline import Peak
 from snnc.cost.wiring import Case
 from snnc.cost.work import Flops, Synapses, flops, synapses
 from snnc.cost.working import not_estimated
 from snnc.limits import MAX_COUNT
+from snnc.rules.synapses import learns_forward
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def cost_of(case: Case, rate: float, memory: int | None) -> Cost:
 
 
 def _counted(case: Case, rate: float, memory: int | None) -> Cost:
-    peak = step_peak(case)
+    peak = _peak(case)
     return Cost(
         case=case,
         rate=rate,
@@ -108,30 +110,40 @@ def _counted(case: Case, rate: float, memory: int | None) -> Cost:
         optimizer=0 if case.recipe is None else optimizer_bytes(case.plan, case.recipe),
         batch=batch_bytes(case),
         state=state_bytes(case.plan),
-        tapes=tuple((schedule, tape(case, schedule)) for schedule in SCHEDULES),
+        tapes=((FORWARD_IN_TIME, traces(case)),)
+        if _forward(case)
+        else tuple((schedule, tape(case, schedule)) for schedule in SCHEDULES),
         peak=peak,
         flops=flops(case),
         synapses=synapses(case, rate),
         changes=(),
-        unsure=not_estimated(case, peak.bytes),
+        unsure=(UNSURE,) if _forward(case) else not_estimated(case, peak.bytes),
     )
+
+
+def _forward(case: Case) -> bool:
+    return case.recipe is not None and learns_forward(case.recipe.rule)
+
+
+def _peak(case: Case) -> Peak:
+    return forward_peak(case) if _forward(case) else step_peak(case)
 
 
 def total_bytes(case: Case) -> int:
     """Return the bytes of a training step with all that lives beside it."""
     held = sum(a.bytes for a in (*parameters(case.plan), *buffers(case.plan)))
     held += 0 if case.recipe is None else optimizer_bytes(case.plan, case.recipe)
-    return held + batch_bytes(case) + step_peak(case).bytes
+    return held + batch_bytes(case) + _peak(case).bytes
 
 
 def _changes(case: Case, memory: int) -> tuple[str, ...]:
     """Return the changes that make a training step fit, the mildest first."""
     found = []
-    if case.recipe is not None and case.recipe.precision == "f32":
+    if case.recipe is not None and case.recipe.precision == "f32" and not _forward(case):
         halved = replace(case, recipe=replace(case.recipe, precision="f16_residual"))
         if total_bytes(halved) <= memory:
             found.append("write `precision = f16_residual` in the recipe")
-    if case.recipe is not None and case.recipe.truncate is None and case.recipe.checkpoint is None:
+    if case.recipe is not None and case.recipe.rule.name == "bptt" and case.recipe.checkpoint is None:
         parts = replace(case, recipe=replace(case.recipe, checkpoint=0))
         if total_bytes(parts) <= memory:
             found.append("write `learn = bptt(checkpoint = auto)` in the recipe")

@@ -14,7 +14,10 @@ from snnc.lower.gradients import learned_constants
 from snnc.lower.schedule import sources_of
 from snnc.ops.memory import Dropout
 
-Schedule = Literal["one scan, JAX's gradient", "hoisted, JAX's gradient", "hoisted, derived gradient"]
+Schedule = Literal[
+    "one scan, JAX's gradient", "hoisted, JAX's gradient", "hoisted, derived gradient", "traces, forward in time"
+]
+FORWARD_IN_TIME: Schedule = "traces, forward in time"  # of rules that learn while the network runs
 SCHEDULES: tuple[Schedule, ...] = ("one scan, JAX's gradient", "hoisted, JAX's gradient", "hoisted, derived gradient")
 # Readouts and penalties that make one value a sample, or one in all, of a whole sequence: what stands above them is small.
 FOLDS_LINEARLY = frozenset(

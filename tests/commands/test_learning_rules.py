@@ -77,3 +77,19 @@ def test_explain_shows_the_traces_of_a_rule(tmp_path, snnc):
     assert "second state, `a`" in refused.stderr
     assert unknown.returncode == 1
     assert "did you mean `eprop`?" in unknown.stderr
+
+
+def test_cost_counts_the_traces_whatever_the_steps(tmp_path, snnc):
+    costs = []
+    for duration in ("30 ms", "300 ms"):
+        (tmp_path / "m.snn").write_text(text("eprop(online = true)").replace("30 ms", duration), encoding="utf-8")
+        costs.append(json.loads(snnc("cost", "m.snn", "--json").stdout))
+
+    kept = costs[0]["tape"]["traces, forward in time"]
+    assert {(k["owner"], k["what"], k["bytes"]) for k in kept["kept"]} == {
+        ("points_h.dense", "v", 50 * 5 * 4),
+        ("points_h.dense", "spike", 50 * 5 * 30 * 4),
+        ("h_out.dense", "v", 50 * 30 * 4),
+    }
+    assert costs[0]["temp_bytes"] == costs[1]["temp_bytes"]
+    assert costs[0]["not_within_20_percent"]
