@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from snnc import model
 from snnc.diagnostics import Code, Findings, Label
-from snnc.expr import variables
+from snnc.expr import substitute, variables
 from snnc.lower.gradients import adjoint_of
 from snnc.lower.traces import Jacobian, is_fixed, jacobian, shared_traces, traced
 from snnc.ops.dense import Dense
@@ -112,7 +112,7 @@ def check_forward(plan: StepPlan, recipe: model.Recipe, findings: Findings) -> N
     before = len(findings.errors)
     if rule.name != "eprop":
         check_step_loss(network, recipe, findings)
-    _check_settings(recipe, findings)
+    _check_settings(network, recipe, findings)
     _check_operations(network, rule, findings)
     for layer in network.layers:
         _check_layer(plan, layer, recipe, findings)
@@ -126,15 +126,16 @@ def check_forward(plan: StepPlan, recipe: model.Recipe, findings: Findings) -> N
     if rule.name == "decolle":
         read_layer(plan, recipe, findings)
     if rule.name == "eprop":
-        _check_filters(plan, rule, findings)
+        _check_filters(plan, recipe, findings)
 
 
 def _later(what: str, rule: model.Rule, span: Span, findings: Findings, help: str) -> None:
     findings.add(Code.NOT_YET, span, f"not supported yet: {what} with `{rule.name}` while the network runs", help=help)
 
 
-def _check_settings(recipe: model.Recipe, findings: Findings) -> None:
+def _check_settings(network: model.Network, recipe: model.Recipe, findings: Findings) -> None:
     rule = recipe.rule
+    over_time = {f"output:{o.name}" for o in network.outputs if o.type.time}
     if recipe.in_parts or recipe.counts_steps:
         _later(
             "`length`, `carry` and `burn_in`", rule, rule.span, findings, "take the setting out, or learn by `bptt()`"
@@ -154,7 +155,8 @@ def _check_settings(recipe: model.Recipe, findings: Findings) -> None:
     for penalty in recipe.penalties:
         _later("a penalty", rule, penalty.span, findings, "take it out, or learn by `bptt()` or `eprop()`")
     for metric in recipe.metrics:
-        if any(name.startswith(("signal:", "op:")) for name in variables(metric.value)):
+        read = variables(metric.value)
+        if any(name.startswith(("signal:", "op:")) or name in over_time for name in read):
             _later(
                 "a metric that reads signals over all steps",
                 rule,
@@ -204,6 +206,9 @@ def _check_layer(plan: StepPlan, layer: model.Layer, recipe: model.Recipe, findi
             Code.ILLEGAL_RULE, layer.span, f"`{rule.name}` needs the Jacobian of `{layer.name}` in closed form: {rows}",
             help="write equations that the exact solver or Euler takes, or learn by `bptt()`",
         )  # fmt: skip
+    for state in layer.neuron.states:
+        if state.carry:
+            _later(f"the carried `{layer.name}.{state.name}`", rule, layer.span, findings, "leave `carry` out")
     for param in layer.neuron.params:
         if param.trainable:
             _later(f"the trainable `{layer.name}.{param.name}`", rule, layer.span, findings, "hold it at one value")
@@ -251,8 +256,16 @@ def _check_coupling(plan: StepPlan, synapses: Synapses, rule: model.Rule, findin
         _later("recurrence over more than one step", rule, node.span, findings, "write `delay(1 step)`")
 
 
-def _check_filters(plan: StepPlan, rule: model.Rule, findings: Findings) -> None:
-    """Readouts that differ in their leak would need a filtered trace each."""
+def _check_filters(plan: StepPlan, recipe: model.Recipe, findings: Findings) -> None:
+    """Readouts that differ in their leak would need a filtered trace each, and a loss of spikes one without a filter."""
+    rule = recipe.rule
+    spiking = {layer.name for layer in plan.network.layers if is_spiking(layer)}
+    outputs = {f"output:{o.name}": o.value for o in plan.network.outputs}
+    read = variables(substitute(recipe.loss.value, outputs))
+    if any(name.startswith("signal:") and model.signal_of(name).node in spiking for name in read):
+        _later(
+            "a loss that reads spiking layers", rule, recipe.loss.span, findings, "read a readout, or take `online` out"
+        )
     leaks = {plan.body(layer.name).coefficients for layer in plan.network.layers if not is_spiking(layer)}
     values = {
         tuple((p.name, p.value) for p in layer.neuron.params) for layer in plan.network.layers if not is_spiking(layer)

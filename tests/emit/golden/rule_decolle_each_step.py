@@ -887,6 +887,7 @@ def learn_step(
         g_out_dense_w=over_synapses(g_out_dense_v, d_out_x),
     )
     change, opt_state = rule(grads, now.opt_state, params)
+    params = optax.apply_updates(params, change)
     after = Learning(
         state=State(
             h=h_state,
@@ -909,7 +910,7 @@ def learn_step(
             "h": now.totals["h"] + jnp.stack([h.spike, jnp.abs(h.spike)]),
             "g": now.totals["g"] + jnp.stack([g.spike, jnp.abs(g.spike)]),
         },
-        params=optax.apply_updates(params, change),
+        params=params,
         opt_state=opt_state,
     )
     return after, Outputs(logits=logits)
