@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from snnc import model
 from snnc.emit.first_spikes import first_spike_view
+from snnc.emit.learning_words import learning_words
 from snnc.emit.model_view import model_view
 from snnc.emit.online_view import online_view
 from snnc.emit.plasticity_view import plastic_operations, plasticity_view
@@ -49,6 +50,7 @@ def emit(plan: StepPlan, recipe: model.Recipe | None, source: str, kernel: Kerne
         carry=recipe is not None and recipe.carry,
         burn_in=0 if recipe is None else recipe.burn_in,
         counts=recipe is not None and recipe.counts_steps,
+        learning=learning_words(plan, recipe),
     )
     if recipe is not None and recipe.rule.name == "ttfs":
         view = first_spike_view(view, plan)

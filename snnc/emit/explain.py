@@ -12,6 +12,7 @@ from snnc.emit.event_rule import event_share
 from snnc.emit.explain_crossings import crossing_lines
 from snnc.emit.first_spikes import explain_first_spikes
 from snnc.emit.latex import latex_name, latex_text
+from snnc.emit.learning_words import learning_words
 from snnc.emit.parameters import stored_buffers, stored_parameters
 from snnc.emit.pytext import python_text
 from snnc.emit.statement_text import place
@@ -81,6 +82,7 @@ def explain_plan(plan: StepPlan, recipe: model.Recipe | None) -> str:
             lines.append(f"  time loop of {names}")
         else:
             lines.append(f"  {names}, over all steps at once")
+    lines += [f"  {line}" for line in learning_words(plan, recipe)]
     for node in event_inputs(network, recipe):
         share = 100 * event_share(node, network, recipe)
         lines.append(

@@ -8,6 +8,8 @@ Schedule
         derived gradient of g, keeps margin
     time loop: out (LI, exact)
         derived gradient of out, keeps nothing
+    in updates, DECOLLE (Kaiser et al. 2020), forward in time: traces of each synapse;
+        weights change in each step
 
 Sequences are [T, B, ...]: steps, samples, units. Row n of a signal is its value at
 the end of step n, at time (n + 1) DT. Times are in ms, voltages in mV, currents in pA.

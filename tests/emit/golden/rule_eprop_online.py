@@ -6,6 +6,10 @@ Schedule
         derived gradient of h, keeps margin
     time loop: out (LI, exact)
         derived gradient of out, keeps nothing
+    in updates, e-prop (Bellec et al. 2020), forward in time: traces of each synapse;
+        weights change after each batch
+    spikes pass no gradient through h_h.dense
+    the error passes h_out.dense through a matrix of its own, adaptive
 
 Sequences are [T, B, ...]: steps, samples, units. Row n of a signal is its value at
 the end of step n, at time (n + 1) DT. Times are in ms, voltages in mV, currents in pA.
