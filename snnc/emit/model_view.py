@@ -141,7 +141,8 @@ def model_view(
     With `half` the margins that gradients need are kept in 16 bits; `checkpoint` is the length of the parts in which
     `run` takes a sequence in training (0: about the root of the steps). With `in_kernels`, the signals that losses and
     metrics read, layers run in kernels where they can. Inputs in `events` may come as event lists. With `carry` states go
-    on from batch to batch; the first `burn_in` steps get no gradient; with `counts` some steps do not count. `learning` are lines about the rule.
+    on from batch to batch; the first `burn_in` steps get no gradient; with `counts` some steps do not count.
+    `learning` are lines about the rule.
     """
     network = plan.network
     kept = extra_ops | frozenset(uses(tuple(o.value for o in network.outputs), "op:"))

@@ -1,7 +1,7 @@
 """The identity of e-prop (Bellec et al. 2020, eq. 1) with the authors' constants: dE/dw = sum over t of dE/dz_t e_t.
 
-With the total derivative dE/dz_t, which sees every later spike, the traces that the compiler derives give the gradient of BPTT in a
-recurrent network.
+With the total derivative dE/dz_t, which sees every later spike, the traces that the compiler derives give the gradient of
+BPTT in a recurrent network.
 """
 
 import jax
