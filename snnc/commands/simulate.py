@@ -58,6 +58,9 @@ def simulate(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--input") from None
     model = open_model(file, name, parse_settings(settings), allow_extern, data_dir)
+    recipe = model.compiled.recipe
+    if recipe is not None and recipe.rule.name == "ttfs" and (inputs or data not in (None, "recipe")):
+        raise typer.BadParameter(f"`{recipe.name}` learns by `ttfs`, which takes the one spike a unit of its data set")
 
     from snnc.harness.inputs import generate_inputs, parse_duration, read_inputs, steps_of
     from snnc.harness.load_module import load_module

@@ -171,8 +171,9 @@ SOURCES: Mapping[str, SourceSpec] = MappingProxyType(
                     Argument("train", "int", 5000, maximum=yinyang.MAX_SAMPLES),
                     Argument("val", "int", 1000, minimum=0, maximum=yinyang.MAX_SAMPLES),
                     Argument("test", "int", 1000, minimum=0, maximum=yinyang.MAX_SAMPLES),
+                    Argument("bias", "fraction_or_none", None),
                 ),
-                fields=lambda _: yinyang.FIELDS,
+                fields=lambda values: yinyang.describe_yinyang(values["bias"]),
             ),
             _source(
                 "randman",

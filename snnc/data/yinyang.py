@@ -16,14 +16,25 @@ from snnc.data.record import DataSet, FieldInfo, make_dataset
 R_SMALL = 0.1
 R_BIG = 0.5
 MAX_SAMPLES = 1_000_000  # of one split: half a minute
-FIELDS = (FieldInfo("points", (4,), False, "real"), FieldInfo("label", (), False, "class", 3))
 
 
-def load_yinyang(context: LoadContext, seed: int, train: int, val: int, test: int) -> DataSet:
-    """Return `points` float32 [n, 4] in [0, 1] and `label`; train, val and test come from seeds `seed`, -1 and -2."""
+def describe_yinyang(bias: float | None) -> tuple[FieldInfo, ...]:
+    """Return the fields that `load_yinyang` will give."""
+    size = 4 if bias is None else 5
+    return (FieldInfo("points", (size,), False, "real"), FieldInfo("label", (), False, "class", 3))
+
+
+def load_yinyang(context: LoadContext, seed: int, train: int, val: int, test: int, bias: float | None) -> DataSet:
+    """Return `points` float32 [n, 4] in [0, 1] and `label`; train, val and test come from seeds `seed`, -1 and -2.
+
+    With `bias` each point has this number as a fifth coordinate.
+    """
     parts = [draw_samples(count, seed - step) for step, count in enumerate((train, val, test))]
+    points = np.concatenate([points for points, _ in parts])
+    if bias is not None:
+        points = np.concatenate([points, np.full((len(points), 1), bias)], axis=1)
     fields = {
-        "points": np.concatenate([points for points, _ in parts]),
+        "points": points,
         "label": np.concatenate([label for _, label in parts]),
     }
     return make_dataset(fields, np.repeat(np.arange(3), (train, val, test)), context.span, "yinyang")

@@ -246,6 +246,10 @@ def _check_inputs(network: model.Network, recipe: model.Recipe, findings: Findin
             findings, recipe.data.span, f"`ttfs` takes one spike a unit of an input, and `{recipe.data.name}` ends with {what}",
             "encode the values by `latency(late = …)`",
         )  # fmt: skip
+    if recipe.precision != "f32":
+        _refuse(
+            findings, recipe.span, f"`ttfs` computes in float32, and `precision` is `{recipe.precision}`", "take it out"
+        )
     for setting, used in (
         ("carry", recipe.carry),
         ("burn_in", recipe.burn_in > 0),

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from snnc.resources import resource_folder
 
@@ -30,7 +31,24 @@ def test_what_first_spikes_have_no_answer_for_is_said(snnc, tmp_path):
     (tmp_path / "xor.snn").write_text(model.read_text(encoding="utf-8"), encoding="utf-8")
 
     explained, cost = snnc("explain", "xor.snn"), snnc("cost", "xor.snn")
+    many = snnc("run", "xor.snn", "--input", "points=poisson:100")
 
     assert "h[20]: tau_m = 2 ms, tau_s = 1 ms, theta = 0.5" in explained.stdout
+    assert many.returncode == 2
+    assert "one spike a unit" in " ".join(many.stderr.replace("│", " ").split())
     assert cost.returncode == 1
     assert "not supported yet: the cost of a training by `ttfs`" in cost.stderr
+
+
+@pytest.mark.long
+def test_yinyang_is_learned_by_the_times_of_first_spikes(snnc, tmp_path):
+    model = resource_folder("models") / "yinyang_ttfs.snn"
+    (tmp_path / "yinyang.snn").write_text(model.read_text(encoding="utf-8"), encoding="utf-8")
+
+    found = []
+    for seed in range(3):
+        result = snnc("train", "yinyang.snn", "--seed", str(seed), "--no-plots", "--out", f"run{seed}")
+        assert result.returncode == 0, result.stderr
+        found.append(json.loads((tmp_path / f"run{seed}" / "result.json").read_text())["test"]["accuracy"])
+
+    assert np.median(found) >= 0.95, found

@@ -61,6 +61,13 @@ def test_yinyang_starts_with_the_known_samples(load):
     )
 
 
+def test_a_point_of_yinyang_may_have_a_bias(load):
+    points = load("yinyang", train=3, val=0, test=0, bias=0.6).fields["points"]
+
+    np.testing.assert_allclose(points[:, 4], 0.6, rtol=1e-6)
+    np.testing.assert_array_equal(points[:, :4], load("yinyang", train=3, val=0, test=0).fields["points"])
+
+
 def test_yinyang_is_balanced_in_a_disc(load):
     points, label = load("yinyang").fields.values()
 
@@ -137,6 +144,7 @@ def test_a_randman_beyond_memory_or_patience_is_refused(refuse, settings, messag
     [
         ("digits", {}),
         ("yinyang", {"train": 50}),
+        ("yinyang", {"train": 50, "bias": 0.5}),
         ("randman", {"classes": 2, "units": 4, "steps": 10, "samples": 5}),
         ("xor", {"samples": 8}),
         ("reward_task", {"samples": 4, "units": 6, "steps": 10}),
