@@ -19,9 +19,10 @@ from snnc.expr import Expr, variables
 from snnc.lower.derivatives import ONE
 from snnc.lower.traces import Jacobian, acts_as_port
 from snnc.plan import OUT, StepPlan
+from snnc.rules.forward import read_layer
 from snnc.rules.losses import step_loss
 from snnc.rules.paths import is_spiking
-from snnc.rules.synapses import Synapses, jacobian_of, read_layer, synapses_of
+from snnc.rules.synapses import Synapses, jacobian_of, synapses_of
 from snnc.semantics.tensors import signal_names
 
 SPIKE = OUT + "spike"

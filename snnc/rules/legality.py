@@ -11,8 +11,9 @@ from snnc.plan import StepPlan
 from snnc.rules.eprop import check_eprop, with_feedback
 from snnc.rules.eventprop import check_eventprop, plan_by_time
 from snnc.rules.first_spikes import check_first_spikes
+from snnc.rules.forward import check_forward
 from snnc.rules.plasticity import check_plasticity
-from snnc.rules.synapses import FORWARD, check_forward, learns_forward
+from snnc.rules.synapses import FORWARD, learns_forward
 
 Check = Callable[[StepPlan, model.Recipe, Findings], None]
 # by the name of the rule; one that is missing fits every model
