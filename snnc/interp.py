@@ -19,7 +19,7 @@ from snnc.ops.delays import WithTimes
 from snnc.ops.memory import Delay, Dropout
 from snnc.ops.norms import BatchNorm, LayerNorm
 from snnc.ops.operation import Buffer, Weight
-from snnc.plan import CHANCE, Assign, Body, Fire, Integrate, StepPlan
+from snnc.plan import CHANCE, Assign, Body, Fire, Integrate, Locate, StepPlan
 
 Array = NDArray[np.float64]
 Values = dict[str, Any]
@@ -108,9 +108,41 @@ def step_body(body: Body, constants: Values, state: Values, ports: Values) -> tu
                 start = [values[t] for t in targets]
                 end = _METHODS[method](targets, slopes, values, start, constants["dt"] / substeps, substeps)
                 values.update(zip(targets, end, strict=True))
+            case Locate():
+                values.update(_located(statement, values, constants["dt"]))
     shape = next(iter(state.values())).shape if state else ()
     after = {slot.name: np.broadcast_to(values[slot.name], shape).astype(float) for slot in body.slots}
     return after, {p.name: values[p.variable] for p in body.published}
+
+
+def _located(statement: Locate, values: Values, dt: float) -> Values:
+    """One step through at most one spike; the crossing is bisected, then found to rounding by Newton's method."""
+    names = statement.targets
+    start = [np.asarray(values[n], float) for n in names]
+    scale = np.asarray(evaluate(statement.margin, values), float)
+    start = [np.broadcast_to(x, np.broadcast_shapes(x.shape, scale.shape)) for x in start]
+
+    def flow(x: list[Any], h: Any) -> list[Any]:
+        y = x
+        for k in range(statement.order, 0, -1):
+            y = [a + h / k * d for a, d in zip(x, _slopes(names, statement.slopes, values, y), strict=True)]
+        return y
+
+    def margin(x: list[Any]) -> Array:
+        return np.asarray(evaluate(statement.margin, {**values, **dict(zip(names, x, strict=True))}), float)
+
+    end = flow(start, dt)
+    fired = margin(end) >= 0
+    low, high = np.zeros(fired.shape), np.full(fired.shape, dt)
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        above = margin(flow(start, middle)) >= 0
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    before = dict(zip(names, flow(start, high), strict=True))
+    reset = [np.broadcast_to(evaluate(r, {**values, **before}), fired.shape) for r in statement.resets]
+    after = flow(reset, dt - high)
+    found = {n: np.where(fired, a, e) for n, a, e in zip(names, after, end, strict=True)}
+    return {**found, "spike": fired.astype(float), "rest": np.where(fired, dt - high, 0.0)}
 
 
 def _slopes(targets: tuple[str, ...], slopes: tuple[Expr, ...], values: Values, at: list[Any]) -> list[Any]:
@@ -306,7 +338,7 @@ def _before(plan: StepPlan, states: Mapping[str, Values], weights: Mapping[str, 
     now: dict[str, Array] = {i.name: np.zeros((batch, *i.shape)) for i in plan.network.inputs}
     for layer in plan.network.layers:
         zero = np.zeros((batch, *layer.shape))
-        now |= {f"{layer.name}.{s}": zero for s in ("spike", *(p.name for p in layer.neuron.ports))}
+        now |= {f"{layer.name}.{s}": zero for s in ("spike", "rest", *(p.name for p in layer.neuron.ports))}
         for state in layer.neuron.states:
             now[f"{layer.name}.{state.name}"] = now[f"{layer.name}.{state.name}.pre"] = states[layer.name][state.name]
     left = list(plan.network.operations)

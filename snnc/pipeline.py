@@ -11,7 +11,7 @@ from snnc.data.load import load_data_set
 from snnc.diagnostics import Code, CompileError, Diagnostic, Findings, did_you_mean, fail
 from snnc.lower.schedule import read_signals
 from snnc.plan import Kernel, StepPlan
-from snnc.rules.legality import as_learned, check_located, check_rule, lower_for
+from snnc.rules.legality import as_learned, check_located, check_rule, lower_for, with_times, with_times_in
 from snnc.rules.synapses import FORWARD
 from snnc.semantics.checks import check_module, lint
 from snnc.semantics.entries import Entry, choose_entry
@@ -140,7 +140,7 @@ def resolve_entry(
         network = settle_norms(network, None, findings)
         check_located(network, None, findings)
         findings.stop_on_errors()
-        return network, None, module
+        return with_times(network), None, module
     train = module.own[entry.recipe]
     assert isinstance(train, nodes.Train)
     recipe = resolve_recipe(train, module, network, findings, _field_loader(program, data_dir))
@@ -149,6 +149,8 @@ def resolve_entry(
     assert recipe is not None
     check_rule(network, recipe, findings)
     findings.stop_on_errors()
+    if network.located and recipe.rule.name == "eventprop":
+        network, recipe = with_times(network), with_times_in(recipe)
     return as_learned(with_precision(network, recipe.precision), recipe.rule), recipe, module
 
 

@@ -80,7 +80,37 @@ class Integrate:
     span: Span = NOWHERE
 
 
-Statement = Assign | Fire | Integrate
+@dataclass(frozen=True, slots=True)
+class Locate:
+    """Advance `targets` over dt, through a spike where the `margin` is 0 or more at the end without one.
+
+    Before and after its crossing the targets follow `slopes`, linear equations, by a power series of `order`; at the crossing
+    they become `resets`. Leaves `spike` (1 or 0) and `rest`, the time from the crossing to the end of the step. In a derivative
+    at least `floor` of the slope of the margin counts.
+    """
+
+    targets: tuple[str, ...]
+    slopes: tuple[Expr, ...]
+    margin: Expr
+    resets: tuple[Expr, ...]
+    order: int
+    floor: float  # per ms
+    notes: tuple[str, ...] = ()
+    span: Span = NOWHERE
+
+
+Statement = Assign | Fire | Integrate | Locate
+
+
+def targets_of(statement: Statement) -> tuple[str, ...]:
+    """Return the names that a statement sets."""
+    match statement:
+        case Integrate(targets):
+            return targets
+        case Locate(targets):
+            return (*targets, "spike", "rest")
+    return (statement.target,)
+
 
 CHANCE = "chance."  # uniform numbers in [0, 1) that a body with escape noise reads; no author can write this name
 

@@ -17,7 +17,7 @@ from snnc.ops.norms import BatchNorm, LayerNorm
 from snnc.ops.operation import Operation
 from snnc.ops.pools import MaxPool, SumPool
 from snnc.ops.tokens import Attention, Embedding
-from snnc.plan import Adjoint, Assign, Fire, Integrate, Pullback, Statement
+from snnc.plan import Adjoint, Assign, Fire, Integrate, Locate, Pullback, Statement
 
 _NORM = 12  # to add up, to subtract the mean, to square, to scale and to shift, all with the weight of each sample
 _STAGES = {"euler": 1, "rk2": 2, "rk4": 4}  # slopes evaluated in a substep
@@ -120,6 +120,9 @@ def _operations(statement: Statement | Pullback) -> int:
             return _count(condition) + _count(margin)
         case Integrate(targets, slopes, method, substeps):
             return substeps * _STAGES[method] * (sum(map(_count, slopes)) + 2 * len(targets))
+        case Locate(targets, slopes, margin, resets, order):
+            flows = 7 * order * (sum(map(_count, slopes)) + 2 * len(targets))  # to the end, to the crossing, from it on
+            return flows + 5 * _count(margin) + sum(map(_count, resets))
         case Pullback(_, integrate):
             return 3 * _operations(integrate)  # once more forward, and about two for each on the way back
 

@@ -20,7 +20,7 @@ from snnc.expr import Expr
 from snnc.interp import body_constants
 from snnc.ops.delays import DelayedDense, WithTimes
 from snnc.ops.memory import Delay
-from snnc.plan import Assign, Body, Fire, Integrate, StepPlan
+from snnc.plan import Assign, Body, Fire, Integrate, Locate, StepPlan
 from snnc.semantics.event_inputs import event_inputs
 from snnc.semantics.parameters import central_values, parameter_values
 from snnc.surrogate_facts import measure_surrogate
@@ -123,6 +123,12 @@ def _body(body: Body, plan: StepPlan) -> list[str]:
                 for target, slope in zip(targets, slopes, strict=True):
                     lines.append(f"    {target}' = {_plain(slope)}")
                     latex.append(rf"\dot{{{latex_name(target)}}} &= {latex_text(slope)}")
+            case Locate(targets, slopes, margin, resets, order):
+                lines.append(f"    to where {_plain(margin)} = 0, and on from the reset, by a series of order {order}:")
+                for target, slope, after in zip(targets, slopes, resets, strict=True):
+                    lines.append(f"    {target}' = {_plain(slope)}; reset {target} <- {_plain(after)}")
+                    latex.append(rf"\dot{{{latex_name(target)}}} &= {latex_text(slope)}")
+                latex.append(rf"0 &= {latex_text(margin)} \quad \text{{at a spike}}")
     lines += ["  as LaTeX:", r"    \begin{aligned}"]
     lines += [f"      {line} \\\\" for line in latex]
     lines.append(r"    \end{aligned}")

@@ -11,7 +11,7 @@ from snnc.emit.pytext import python_text
 from snnc.emit.statement_text import FieldView, LineView, comment_of, joined_doc, one_line, place, statement_text
 from snnc.expr import Expr, Num, variables
 from snnc.lower.body import expressions
-from snnc.plan import CHANCE, Adjoint, Assign, Body, Integrate, Slot, Statement
+from snnc.plan import CHANCE, Adjoint, Assign, Body, Integrate, Locate, Slot, Statement, targets_of
 from snnc.units import unit_name
 
 
@@ -163,10 +163,6 @@ def _start(slot: Slot, body: Body) -> LineView:
     return LineView("", f"{target} = jnp.full(shape, {python_text(slot.init, name)})")
 
 
-def _targets(statement: Statement) -> tuple[str, ...]:
-    return statement.targets if isinstance(statement, Integrate) else (statement.target,)
-
-
 def _statements(body: Body, statements: tuple[Statement, ...]) -> tuple[LineView, ...]:
     """Print the statements; a slot that has not been assigned yet is read from the old state."""
     slots = {slot.name for slot in body.slots}
@@ -189,14 +185,14 @@ def _statements(body: Body, statements: tuple[Statement, ...]) -> tuple[LineView
         comment = comment_of(statement)
         code = statement_text(statement, name)
         read = {v for e in expressions(statement) for v in variables(e)}
-        if read & shaped or isinstance(statement, Integrate) or CHANCE in read:
-            shaped |= set(_targets(statement))
-        elif statement.target in slots and isinstance(statement, Assign):
+        if read & shaped or isinstance(statement, Integrate | Locate) or CHANCE in read:
+            shaped |= set(targets_of(statement))
+        elif isinstance(statement, Assign) and statement.target in slots:
             value = python_text(statement.value, name)
             code = f"{local_name(statement.target)} = jnp.full_like(s.{field_name(statement.target)}, {value})"
         lines.append(LineView("" if comment == last else comment, code))
         last = comment
-        written |= set(_targets(statement))
+        written |= set(targets_of(statement))
     for slot in body.slots:
         if slot.name not in written:
             lines.append(LineView("", f"{local_name(slot.name)} = s.{field_name(slot.name)}"))

@@ -113,11 +113,13 @@ def step_outputs(
         function = TENSOR_FUNCTIONS[fold.expr.fn].fold
         assert function is not None
         names = dict(zip(function.slots, fold_slots(fold), strict=True))
-        operand = printer.text(fold.expr.args[0])
+        operand, *others = [_bracket(printer.text(arg)) for arg in fold.expr.args]
         olds = {slot: f"state.{name}" for slot, name in names.items()}
         window = _inside_window(fold, steps, burn_in)
         for name, update in zip(names.values(), function.update, strict=True):
-            text = update.format(**olds, x=_bracket(operand), n="state.n", count=_count(fold, steps, burn_in), dt="DT")
+            text = update.format(
+                **olds, x=operand, y="".join(others), n="state.n", count=_count(fold, steps, burn_in), dt="DT"
+            )
             if window:
                 text = f"jnp.where({window}, {text}, state.{name})"
             lines.append(LineView("" if lines else "the readouts so far", f"{name} = {text}"))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from snnc import model
 from snnc.emit.names import local_name, surrogate_name
 from snnc.emit.pytext import python_text
-from snnc.expr import Var, substitute
-from snnc.plan import Assign, Fire, Integrate, Statement
+from snnc.expr import Expr, Var, substitute
+from snnc.plan import Assign, Fire, Integrate, Locate, Statement
 from snnc.source import Span
 
 
@@ -73,7 +73,7 @@ def joined_doc(text: str, default: str) -> str:
 
 def comment_of(statement: Statement) -> str:
     """Return the author's clause that a statement computes, with its place."""
-    note = "; ".join(statement.notes) if isinstance(statement, Integrate) else statement.note
+    note = "; ".join(statement.notes) if isinstance(statement, Integrate | Locate) else statement.note
     if not note:
         return ""
     where = f"  ({place(statement.span)})" if statement.span.source.text else ""
@@ -94,6 +94,24 @@ def statement_text(statement: Statement, name: Callable[[str], str]) -> str:
             slope = "\n    ".join(slope_lines(statement, name).splitlines())
             left = ", ".join(local_name(t) for t in targets)
             return f"{slope}\n\n    {left}{comma} = {method}(slope, ({start}{comma}), DT, {substeps})"
+        case Locate():
+            return located_text(statement, name)
+
+
+def located_text(located: Locate, name: Callable[[str], str]) -> str:
+    """Return a step through a spike inside it."""
+    targets = located.targets
+    spelled = [
+        function_text("slope", targets, located.slopes, name),
+        function_text("margin", targets, (located.margin,), name),
+        function_text("reset", targets, located.resets, name),
+    ]
+    functions = "\n\n    ".join("\n    ".join(text.splitlines()) for text in spelled)
+    comma = "," if len(targets) == 1 else ""
+    start = ", ".join(name(t) for t in targets)
+    left = ", ".join(local_name(t) for t in targets)
+    call = f"located_step(slope, margin, reset, ({start}{comma}), DT, {located.order}, {located.floor!r})"
+    return f"{functions}\n\n    spike, rest, ({left}{comma}) = {call}"
 
 
 def emission_text(fire: Fire, name: Callable[[str], str]) -> str:
@@ -108,13 +126,20 @@ def emission_text(fire: Fire, name: Callable[[str], str]) -> str:
 
 def slope_lines(integrate: Integrate, name: Callable[[str], str]) -> str:
     """Return the function of the derivatives of `integrate`, not indented."""
-    targets = integrate.targets
+    return function_text("slope", integrate.targets, integrate.slopes, name)
+
+
+def function_text(function: str, targets: tuple[str, ...], exprs: tuple[Expr, ...], name: Callable[[str], str]) -> str:
+    """Return a function of `targets` that gives `exprs`: one as it is if it is the margin, else a tuple."""
     local = {t: Var(f"{t}.local") for t in targets}
 
     def inner(text: str) -> str:
         return local_name(text.removesuffix(".local")) if text.endswith(".local") else name(text)
 
-    values = ", ".join(python_text(substitute(slope, local), inner) for slope in integrate.slopes)
-    comma = "," if len(targets) == 1 else ""
+    values = ", ".join(python_text(substitute(expr, local), inner) for expr in exprs)
     formals = ", ".join(f"{local_name(t)}: Array" for t in targets)
-    return f"def slope({formals}) -> tuple[Array, ...]:\n    return ({values}{comma})"
+    if function == "margin":
+        return f"def margin({formals}) -> Array:\n    return {values}"
+    comma = "," if len(exprs) == 1 else ""
+    kind = "Any" if function == "reset" else "Array"
+    return f"def {function}({formals}) -> tuple[{kind}, ...]:\n    return ({values}{comma})"

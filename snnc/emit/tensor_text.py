@@ -140,7 +140,7 @@ class TensorPrinter:
         if self.counts and first.time and expr.fn in COUNTED:
             return self._counted(expr, texts, first)
         if function.fold is not None and any(key in options for key in WINDOW):
-            texts[0] = f"{_bracket(texts[0])}[{_window(options)}]"
+            texts = [f"{_bracket(text)}[{_window(options)}]" for text in texts]
         runtime = BY_TIME.get(expr.fn, function.runtime) if self.timed else function.runtime
         return f"{runtime}({', '.join([*texts, *self._named(expr, first)])})"
 

@@ -15,7 +15,21 @@ from snnc.lower.crossings import times
 from snnc.lower.derivatives import ZERO, NotDerivableError, added, apply_where, contributions, negative, product
 from snnc.lower.residuals import choose_residuals
 from snnc.lower.single_assignment import Values, base, fires, single_assignment, taken, tested_by_margin
-from snnc.plan import KEPT, NEXT, OUT, Adjoint, Assign, Body, Crossing, Fire, Integrate, Kept, Pullback, Statement
+from snnc.plan import (
+    KEPT,
+    NEXT,
+    OUT,
+    Adjoint,
+    Assign,
+    Body,
+    Crossing,
+    Fire,
+    Integrate,
+    Kept,
+    Pullback,
+    Statement,
+    targets_of,
+)
 
 CROSSING = "by the time of the spike, which moves by -d margin / slope of the margin"
 
@@ -97,7 +111,7 @@ class _Reverse:
 
     def _held(self, state: str, place: int) -> Expr:
         """Return the cotangent of a state after the statement at `place`, under a name of its own."""
-        made = [t for i, s in self.values.statements if i <= place for t in _targets(s) if base(t) == state]
+        made = [t for i, s in self.values.statements if i <= place for t in targets_of(s) if base(t) == state]
         value = made[-1] if made else f"{state}@0"
         found = self._named(value, Assign(state, ZERO))
         if found != ZERO:
@@ -160,7 +174,7 @@ class _Reverse:
         if isinstance(total, Var | Num):
             return total
         name = self._fresh(base(value))
-        note = "" if isinstance(statement, Integrate) else statement.note
+        note = statement.note if isinstance(statement, Assign | Fire) else ""
         self.made.append(Assign(name, total, note, statement.span))
         return Var(name)
 
@@ -275,10 +289,6 @@ class _Assembled:
         return local
 
 
-def _targets(statement: Statement) -> tuple[str, ...]:
-    return statement.targets if isinstance(statement, Integrate) else (statement.target,)
-
-
 def _mapped(statement: Assign | Pullback, rule: Callable[[Expr], Expr]) -> Assign | Pullback:
     if isinstance(statement, Assign):
         return replace(statement, value=rule(statement.value))
@@ -298,7 +308,7 @@ def _held(
     kept: list[Kept] = []
     before: dict[int, list[Statement]] = {}
     margins: dict[int, str] = {}
-    place = {t: i for i, s in values.statements for t in (s.targets if isinstance(s, Integrate) else (s.target,))}
+    place = {t: i for i, s in values.statements for t in targets_of(s)}
     spikes = {fires(s.target): (i, body.statements[i]) for i, s in values.statements if isinstance(s, Fire)}
 
     def free(stem: str) -> str:

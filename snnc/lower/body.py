@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from snnc import model
 from snnc.expr import Apply, Expr, Num, Var, apply, size, substitute, variables
 from snnc.lower.solve import apply_if, mark, ordered, solve, unmarked
-from snnc.plan import CHANCE, Assign, Body, Crossing, Fire, Integrate, Published, Slot, Statement
+from snnc.plan import CHANCE, Assign, Body, Crossing, Fire, Integrate, Locate, Published, Slot, Statement, targets_of
 from snnc.semantics.neuron_builder import BEFORE
 from snnc.units import unit_name
 
@@ -113,7 +113,7 @@ def _spelled(body: Body) -> Body:
     taken = {"dt", "spike", "chance", *own}
     made = [s.name for s in body.slots] + [c.target for c in body.coefficients] + [p.variable for p in body.published]
     for statement in body.statements:
-        made += statement.targets if isinstance(statement, Integrate) else [statement.target]
+        made += targets_of(statement)
     names = unmarked(made, taken) | {CHANCE: CHANCE}
 
     def plain(name: str) -> str:
@@ -125,7 +125,7 @@ def _spelled(body: Body) -> Body:
     statements = []
     for statement in body.statements:
         changed = map_expressions(statement, renamed)
-        if not isinstance(changed, Integrate):
+        if isinstance(changed, Assign | Fire):
             changed = replace(changed, target=plain(changed.target))
         statements.append(changed)
     return replace(
@@ -148,6 +148,8 @@ def expressions(statement: Statement) -> tuple[Expr, ...]:
             return (condition, margin, *(surrogate.args if surrogate is not None else ()), *crossing)
         case Integrate(_, slopes):
             return slopes
+        case Locate(_, slopes, margin, resets):
+            return (*slopes, margin, *resets)
 
 
 def crossing_expressions(crossing: Crossing) -> tuple[Expr, ...]:
@@ -312,3 +314,6 @@ def map_expressions(statement: Statement, rule: Rewrite) -> Statement:
             )
         case Integrate(_, slopes):
             return replace(statement, slopes=tuple(rule(s) for s in slopes))
+        case Locate(_, slopes, margin, resets):
+            found, after = (tuple(rule(e) for e in some) for some in (slopes, resets))
+            return replace(statement, slopes=found, margin=rule(margin), resets=after)

@@ -10,6 +10,8 @@ from snnc import model
 from snnc.expr import Expr, variables
 from snnc.lower.body import Extra, lower_neuron
 from snnc.lower.initial import settle_initialisers
+from snnc.lower.located import on_the_grid
+from snnc.lower.located_body import lower_located
 from snnc.plan import Body, Group, StepPlan
 
 Active = model.Layer | model.OpNode
@@ -21,6 +23,8 @@ def lower_network(network: model.Network, read: tuple[model.Signal, ...] = ()) -
     Raises:
         CompileError: from the solver.
     """
+    if network.located:
+        network = on_the_grid(network)
     bodies = _bodies(network, {*read, *read_inside(network)})
     network = settle_initialisers(network, bodies)
     nodes = tuple(node for node in network.nodes if not isinstance(node, model.Input))
@@ -41,7 +45,15 @@ def _bodies(network: model.Network, read: set[model.Signal]) -> tuple[tuple[str,
             tuple(s.name for s in layer.neuron.states if model.Signal(layer.name, s.name, True) in read),
             tuple(port for port in connected if model.Signal(layer.name, port) in read),
         )
-        body = lower_neuron(layer.neuron, layer.neuron.name, connected, extra)
+        located = network.located and bool(layer.neuron.spikes)
+
+        def lower(name: str, layer: model.Layer = layer, extra: Extra = extra, located: bool = located) -> Body:
+            ports = tuple(port for port, _ in layer.ports)
+            if located:
+                return lower_located(layer, name, ports, extra, network.dt)
+            return lower_neuron(layer.neuron, name, ports, extra)
+
+        body = lower(layer.neuron.name)
         twin = next((b for b in seen if _same_code(b, body)), None)
         if twin is None:
             used = surrogates | {
@@ -50,7 +62,7 @@ def _bodies(network: model.Network, read: set[model.Signal]) -> tuple[tuple[str,
             name, k = body.name, 2
             while used & {_folded(name) + s for s in _SUFFIXES} or beside & {_folded(name) + s for s in _SUFFIXES if s}:
                 name, k = f"{body.name}{k}", k + 1
-            twin = lower_neuron(layer.neuron, name, connected, extra)
+            twin = lower(name)
             seen.append(twin)
         bodies.append((layer.name, twin))
     return tuple(bodies)

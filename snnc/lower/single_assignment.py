@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 
 from snnc.expr import Apply, Expr, Num, Var, substitute, variables
 from snnc.lower.body import expressions, map_expressions
-from snnc.plan import CHANCE, Assign, Body, Fire, Integrate, Statement
+from snnc.lower.derivatives import NotDerivableError
+from snnc.plan import CHANCE, Assign, Body, Fire, Integrate, Locate, Statement, targets_of
 
 TRUTHS = frozenset({">", ">=", "<", "<=", "==", "!=", "and", "or", "not"})
 
@@ -160,6 +161,8 @@ def single_assignment(body: Body) -> Values:
                 made = new(target)
                 values.truths.add(fires(made))
                 values.statements.append((index, replace(now, target=made)))
+            case Locate():
+                raise NotDerivableError("its spikes are located inside the step")
             case Integrate(targets):
                 values.statements.append((index, replace(now, targets=tuple(new(t) for t in targets))))
     return values
@@ -173,7 +176,7 @@ def taken(body: Body) -> set[str]:
     """Return the names that a body uses."""
     names = {*body.ports, *body.constants, *(s.name for s in body.slots)}
     for statement in body.statements:
-        names |= set(statement.targets if isinstance(statement, Integrate) else (statement.target,))
+        names |= set(targets_of(statement))
     return names
 
 

@@ -45,6 +45,12 @@ def _first_time(types: Types) -> TensorType | str:
     return found if isinstance(found, str) else replace(found, dimension=TIME)
 
 
+def _first_crossing(types: Types) -> TensorType | str:
+    spikes, rest = types
+    found = _first_time((spikes,))
+    return found if isinstance(found, str) else needs_time("rest", rest) or needs_dimension("rest", rest, TIME) or found
+
+
 def _over_features(types: Types) -> TensorType | str:
     (x,) = types
     wrong = needs_features("x", x) or needs_numbers("x", x) or needs_dimension("x", x, ONE)
@@ -62,6 +68,11 @@ def _first_spike_time(spikes: Tensor, *, dt: float) -> Tensor:
         alive = alive * (1.0 - now)
         time = time + dt * alive
     return time
+
+
+def _first_crossing_time(spikes: Tensor, rest: Tensor, *, dt: float) -> Tensor:
+    is_first = spikes * (np.cumsum(spikes, axis=0) == 1)
+    return np.asarray(_first_spike_time(spikes, dt=dt) - np.sum(is_first * rest, axis=0))
 
 
 def _fold(
@@ -110,6 +121,16 @@ READOUTS = (
             ("{elapsed} + {alive} * (1.0 - {x})", "{alive} * (1.0 - {x})"), "{dt} * (1.0 + {elapsed})",
         ),
         "the time of the first spike from the window's start; a silent unit gets one step more than the window has",
+    ),
+    TensorFunction(
+        "first_crossing_time", ("spikes", "rest"), WINDOW, _first_crossing, "first_crossing_time", ("dt",), _first_crossing_time,
+        Fold(
+            ("elapsed", "alive", "late"),
+            ("jnp.zeros_like({like})", "jnp.ones_like({like})", "jnp.zeros_like({like})"),
+            ("{elapsed} + {alive} * (1.0 - {x})", "{alive} * (1.0 - {x})", "{late} + {alive} * {x} * {y}"),
+            "{dt} * (1.0 + {elapsed}) - {late}",
+        ),
+        "the same for spikes inside their steps, each `rest` before the end: what `first_spike_time` is with `events = located`",
     ),
     TensorFunction(
         "softmax", ("x",), (), _over_features, "softmax", (), lambda x: np.exp(_log_softmax(x)), None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from snnc import model
 from snnc.diagnostics import MAX_FINDINGS, Code, CompileError, Findings, did_you_mean
@@ -150,7 +151,7 @@ def _check_function(item: nodes.Function, module: Module, findings: Findings) ->
 
 def _check_network(item: nodes.Network, module: Module, findings: Findings) -> model.Network:
     network = resolve_network(item, module, findings)
-    lower_network(network)
+    lower_network(replace(network, located=False))
     trained = [i for i in module.own.values() if isinstance(i, nodes.Train) and i.network.text == item.name]
     if not trained:
         lint(network, None, findings)
@@ -223,7 +224,7 @@ def lint(network: model.Network, recipe: model.Recipe | None, findings: Findings
     _check_rate(network, recipe, findings)
     _check_readouts(network, recipe, findings)
     _check_spikes(network, recipe, findings)
-    plan = lower_network(network)
+    plan = lower_network(replace(network, located=False))
     check_maxima(plan, recipe, findings)
     check_silence(plan, recipe, findings)
 

@@ -139,6 +139,13 @@ def _read_settings(e: Elaboration) -> None:
                     e.dt = value
             case "events":
                 word = part.value.text if isinstance(part.value, nodes.Name) else "?"
+                if word == "located" and e.prefix:
+                    e.findings.add(
+                        Code.BAD_VALUE,
+                        part.span,
+                        "a block has the events of the network around it",
+                        help="take this line out",
+                    )
                 e.located = word == "located"
                 if word not in ("grid", "located"):
                     e.findings.add(

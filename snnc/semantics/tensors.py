@@ -62,6 +62,8 @@ def signal_names(network: model.Network) -> dict[str, tuple[str, TensorType]]:
             names[node.name] = (f"input:{node.name}", type_)
         elif isinstance(node, model.Layer):
             names.update(_layer_names(node))
+            if network.located and node.neuron.spikes:
+                names[f"{node.name}.rest"] = (f"signal:{node.name}.rest", TensorType(True, True, node.shape, TIME))
         else:
             names[node.name] = (f"op:{node.name}", TensorType(True, True, node.shape, node.dimension))
             for weight in node.own_weights:

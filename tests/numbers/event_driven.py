@@ -53,14 +53,13 @@ class Edge:
     delay: float = 0.0
 
 
-def simulate(cells, sizes, edges, inputs, end, read=()):
+def simulate(cells, sizes, edges, inputs, end):
     """Run to `end` (ms) from rest at 0.
 
     `cells` and `sizes` by layer, in an order in which undelayed edges go forward; `inputs` are (time, source, unit). Returns
-    the spikes (time, layer, unit) and, for each layer in `read`, the integral of its states over time [units, states].
+    the spikes (time, layer, unit) and the states of each layer at the end [units, states].
     """
     x = {name: np.zeros((sizes[name], len(cells[name].A))) for name in cells}
-    area = {name: np.zeros_like(x[name]) for name in read}
     scans = {name: cells[name].flow(SCAN) for name in cells}
     queue = []
     for t, source, unit in inputs:
@@ -71,8 +70,6 @@ def simulate(cells, sizes, edges, inputs, end, read=()):
         first = next_crossing(cells, scans, x, until - now)
         h = until - now if first is None else first[0]
         for name, cell in cells.items():
-            if name in area:
-                area[name] += integral(cell, x[name], h)
             P, q = cell.flow(h)
             x[name] = x[name] @ P.T + q
         now += h
@@ -84,7 +81,7 @@ def simulate(cells, sizes, edges, inputs, end, read=()):
         while queue and queue[0][0] <= now + 1e-12 and queue[0][0] < end:
             _, _, target, w = heapq.heappop(queue)
             x[target] += np.outer(w, cells[target].e)
-    return spikes, area
+    return spikes, x
 
 
 def send(queue, edges, t, source, unit):
@@ -120,15 +117,6 @@ def root(cell, x, h, most):
         y = P @ x + q
         h = min(max(h - (y @ cell.c - cell.theta) / (cell.slope(y) @ cell.c), 0.0), most)
     return h
-
-
-def integral(cell, x, h):
-    """The integral of the states over h from x."""
-    n = len(cell.A)
-    whole = np.zeros((2 * n + 1, 2 * n + 1))
-    whole[:n, :n], whole[:n, n], whole[n + 1 :, :n] = cell.A, cell.b, np.eye(n)
-    grown = expm(whole * h)
-    return x @ grown[n + 1 :, :n].T + grown[n + 1 :, n]
 
 
 def central_differences(loss, edges, directions, step=1e-6):
