@@ -106,6 +106,27 @@ def arrivals(neuron: model.Neuron, updates: tuple[model.Update, ...], ports: Ite
     return found
 
 
+def check_tested(neuron: model.Neuron, connected: Iterable[str]) -> None:
+    """Refuse a spike condition on a state that itself jumps when a spike arrives: no crossing moves with the weights.
+
+    Raises:
+        NoCrossingError: with the condition, or with a jump that is not of a fixed size.
+    """
+    edges = set(connected)
+    events = [p.name for p in neuron.ports if p.kind == "event" and p.name in edges]
+    jumped: dict[str, model.Update] = {}
+    for updates in (neuron.start_jumps, neuron.end_jumps):
+        for row in arrivals(neuron, updates, events).values():
+            jumped |= {state: next(u for u in updates if u.target == state) for state in row}
+    for rule in neuron.spikes:
+        tested = variables(rule.margin) if rule.margin is not None else ()
+        for state in (name for name in tested if name in jumped):
+            raise NoCrossingError(
+                f"compares `{state}`, which jumps when a spike arrives (`{jumped[state].span.text}`), so that its own spike "
+                "times do not move with the weights", "let spikes jump a current that charges it, as in `CubaLIF`", rule,
+            )  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Reset:
     """x+ = R x- + r of one `spike` block."""

@@ -18,7 +18,7 @@ from snnc import model
 from snnc.diagnostics import Code, CompileError, fail
 from snnc.expr import Apply, Expr, Var, apply, rewrite, substitute
 from snnc.interp import evaluate
-from snnc.lower.crossings import NoCrossingError, arrivals, dynamics
+from snnc.lower.crossings import NoCrossingError, arrivals, check_tested, dynamics
 from snnc.ops.delays import WithTimes
 from snnc.ops.located import Arrival
 from snnc.ops.memory import Dropout
@@ -112,6 +112,10 @@ class _Carried:
         if order is None:
             raise refusal(layer.span, f"`dt` is long for the time constants of `{layer.name}`", "choose a smaller `dt`")
         jumps = self._jumps(layer)
+        try:
+            check_tested(layer.neuron, late)
+        except NoCrossingError as error:
+            raise refusal(layer.span, f"`{layer.neuron.name}` {error.reason}", error.help) from None
         values = parameter_values(layer.neuron.params, self.source.dt)
         ports = [(port, tuple(s for s in signals if s not in late[port])) for port, signals in layer.ports]
         ports = [(port, signals) for port, signals in ports if signals]

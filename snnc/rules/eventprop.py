@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from snnc import model
 from snnc.diagnostics import Code, Findings, Label
 from snnc.expr import Apply, Expr, Var, variables
-from snnc.lower.affine import NonLinearError, affine
-from snnc.lower.crossings import NoCrossingError, arrivals, crossing_of, dynamics, with_crossings
+from snnc.lower.crossings import NoCrossingError, check_tested, crossing_of, dynamics, with_crossings
 from snnc.ops.delays import WithTimes
 from snnc.plan import Body, StepPlan
 from snnc.source import Span
@@ -73,11 +72,6 @@ def _check_neuron(body: Body) -> None:
     """Raise NoCrossingError with what forbids the theory in a neuron."""
     neuron = body.neuron
     system = dynamics(neuron, body.ports)
-    events = [p.name for p in neuron.ports if p.kind == "event" and p.name in body.ports]
-    jumped: dict[str, model.Update] = {}
-    for updates in (neuron.start_jumps, neuron.end_jumps):
-        for row in arrivals(neuron, updates, events).values():
-            jumped |= {state: next(u for u in updates if u.target == state) for state in row}
     if neuron.spikes and neuron.refractory is not None:
         raise NoCrossingError(
             "is refractory, and its gradient by spike times is not derived", "take `refractory` out", neuron
@@ -88,17 +82,7 @@ def _check_neuron(body: Body) -> None:
         if rule.emit is not None or any("spike" in variables(update.value) for update in rule.resets):
             raise NoCrossingError("emits spikes of different sizes", "emit plain spikes", rule)
         crossing_of(neuron, rule, system, 0, 0.0)
-        try:
-            tested = affine(rule.margin, [s.name for s in neuron.states])[0]
-        except NonLinearError:  # said by crossing_of
-            tested = {}
-        for state in tested:
-            if state in jumped:
-                raise NoCrossingError(
-                    f"compares `{state}`, which jumps when a spike arrives (`{jumped[state].span.text}`), so that its own spike "
-                    "times do not move with the weights",
-                    "let spikes jump a current that charges it, as in `CubaLIF`", rule,
-                )  # fmt: skip
+    check_tested(neuron, body.ports)
 
 
 def spikes_behind(signal: model.Signal, network: model.Network) -> bool:
