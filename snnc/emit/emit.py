@@ -9,10 +9,11 @@ from snnc.emit.model_view import model_view
 from snnc.emit.online_view import online_view
 from snnc.emit.plasticity_view import plastic_operations, plasticity_view
 from snnc.emit.render import format_python, render
+from snnc.emit.responses import response_buffers
 from snnc.emit.runtime_source import pasted
 from snnc.emit.statement_text import file_word
 from snnc.emit.tensor_text import uses
-from snnc.emit.training_view import training_view
+from snnc.emit.training_view import recipe_printer, training_view
 from snnc.lower.kernels import chosen_kernel
 from snnc.lower.schedule import read_signals
 from snnc.plan import Kernel, StepPlan
@@ -51,6 +52,7 @@ def emit(plan: StepPlan, recipe: model.Recipe | None, source: str, kernel: Kerne
         burn_in=0 if recipe is None else recipe.burn_in,
         counts=recipe is not None and recipe.counts_steps,
         learning=learning_words(plan, recipe),
+        remembered=() if recipe is None else response_buffers(recipe, recipe_printer(plan, recipe)),
     )
     if recipe is not None and recipe.rule.name == "ttfs":
         view = first_spike_view(view, plan)

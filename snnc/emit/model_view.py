@@ -135,6 +135,7 @@ def model_view(
     burn_in: int = 0,
     counts: bool = False,
     learning: tuple[str, ...] = (),
+    remembered: tuple[Stored, ...] = (),
 ) -> ModelView:
     """Return the view of a network; `extra_ops` are operations that losses or metrics read.
 
@@ -146,7 +147,7 @@ def model_view(
     """
     network = plan.network
     kept = extra_ops | frozenset(uses(tuple(o.value for o in network.outputs), "op:"))
-    params, buffers = stored_parameters(plan), stored_buffers(plan)
+    params, buffers = stored_parameters(plan), (*stored_buffers(plan), *remembered)
     folds = network_folds(network)
     readouts = network_printer(network, step=False, counts="counting" if counts else "", timed=plan.timed)
     streaming = network_printer(network, step=True, folds=folds, steps=steps, burn_in=burn_in)

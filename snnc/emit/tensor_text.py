@@ -58,6 +58,7 @@ class TensorPrinter:
     time: str  # the text of `time`: an array [T] or a number
     counts: str = ""
     timed: bool = False
+    responses: str = ""  # what units answered in training
 
     def type_of(self, expr: Expr) -> TensorType:
         """Return the axes of an expression that has already been checked."""
@@ -146,7 +147,8 @@ class TensorPrinter:
 
     def _named(self, expr: Apply, first: TensorType) -> list[str]:
         named = [f"{key}={_option(value)}" for key, value in expr.attrs if key not in WINDOW]
-        extras = {"dt": "DT", "weight": "weight", "batch_axis": str((1 if first.time else 0) if first.batch else None)}
+        axis = str((1 if first.time else 0) if first.batch else None)
+        extras = {"dt": "DT", "weight": "weight", "batch_axis": axis, "responses": self.responses}
         return [*named, *(f"{extra}={extras[extra]}" for extra in TENSOR_FUNCTIONS[expr.fn].extras)]
 
     def _counted(self, expr: Apply, texts: list[str], first: TensorType) -> str:

@@ -12,6 +12,7 @@ from snnc.emit.names import field_name, identifier, stream_number
 from snnc.emit.parameters import Stored, stored_parameters
 from snnc.emit.pytext import number_text, strings
 from snnc.emit.readouts import signals_spelling
+from snnc.emit.responses import ResponsesView, responses_view, with_responses
 from snnc.emit.state import carried_fields, state_starts
 from snnc.emit.statement_text import LineView, one_line, place
 from snnc.emit.tensor_text import TensorPrinter, uses
@@ -62,6 +63,7 @@ class TrainingView:
     events: bool
     events_measured: bool
     has_loss: bool
+    responses: tuple[ResponsesView, ...]
     gradient: bool  # whether the rule of the recipe takes gradients
     carry: bool  # whether states go on from batch to batch
     first_values: str
@@ -73,7 +75,7 @@ class TrainingView:
 def training_view(plan: StepPlan, recipe: model.Recipe, events: tuple[model.Input, ...]) -> TrainingView:
     """Return the view of a recipe for its network; the inputs in `events` may come as event lists."""
     network = plan.network
-    printer = _printer(plan, recipe)
+    printer = recipe_printer(plan, recipe)
     terms = (*((recipe.loss,) if recipe.has_loss else ()), *recipe.penalties)
     every = (*terms, *recipe.metrics)
     read = uses(tuple(t.value for t in every), "output:")
@@ -112,6 +114,7 @@ def training_view(plan: StepPlan, recipe: model.Recipe, events: tuple[model.Inpu
         events=bool(events),
         events_measured=recipe.sparse_input == "auto",
         has_loss=recipe.has_loss,
+        responses=responses_view(recipe, printer),
         gradient=recipe.rule.name != "none",
         carry=recipe.carry,
         first_values=", ".join(f"{f.name}=state.{f.name}" for f in carried_fields(plan, state_starts(plan, ())[1])),
@@ -159,7 +162,7 @@ def _docstring(text: str) -> str:
     return cleaned if len(cleaned) <= 80 else cleaned[:77] + "..."
 
 
-def _printer(plan: StepPlan, recipe: model.Recipe) -> TensorPrinter:
+def recipe_printer(plan: StepPlan, recipe: model.Recipe) -> TensorPrinter:
     network = plan.network
     types = dict(signal_names(network).values())
     types |= {f"output:{o.name}": o.type for o in network.outputs}
@@ -256,7 +259,7 @@ def _metrics(
 ) -> tuple[MetricView, ...]:
     """Return the metrics beside the loss; with `learning` the spikes of layers are known by their totals alone."""
     metrics = [MetricView(term.name, term.name) for term in recipe.penalties]
-    metrics += [MetricView(term.name, _scalar(term, printer)) for term in recipe.metrics]
+    metrics += [MetricView(term.name, _scalar(term, with_responses(printer, term))) for term in recipe.metrics]
     for layer in network.layers:
         if layer.neuron.spikes:
             spike = f"signals.{field_name(layer.name)}.spike"

@@ -39,7 +39,8 @@ class TensorFunction:
     """A function of tensors, called `runtime(*operands, **options, **extras)`; `value` is its NumPy meaning, same call.
 
     `extras`: "dt" (ms), "weight" ([B], 1 for samples and 0 for padding), "batch_axis" (the axis of the samples in the
-    first operand: 1 after a time axis, 0 without, None for a tensor without samples). Options of `WINDOW` are not
+    first operand: 1 after a time axis, 0 without, None for a tensor without samples), "responses" ([classes, 1 + units]: for
+    each class its samples in training and the sum of what each unit answered to them). Options of `WINDOW` are not
     passed on: the caller cuts the sequence.
     """
 

@@ -103,6 +103,7 @@ def resolve_recipe(
         term for part in item.body if isinstance(part, nodes.Metric) and (term := _metric(part, tensors)) is not None
     )
     _check_terms(tensors, network, pipeline.data, (loss, *penalties, *metrics))
+    _check_assigned(rule, metrics, findings)
     select = read_select(settings, metrics, pipeline, findings)
     if findings.errors or loss is None:
         return None
@@ -291,6 +292,16 @@ def _check_terms(
                 Code.BAD_VALUE, part.span,
                 f"this window begins at {start * tensors.dt:g} ms, and a sample lasts {tensors.steps * tensors.dt:g} ms",
                 help=f"begin it earlier, or make the samples of `{data.name}` longer",
+            )  # fmt: skip
+
+
+def _check_assigned(rule: model.Rule, metrics: tuple[model.Term, ...], findings: Findings) -> None:
+    for term in metrics:
+        calls = [n for n in walk(term.value) if isinstance(n, Apply) and n.fn == "assigned_accuracy"]
+        if calls and (rule.name != "none" or len(calls) > 1):
+            findings.add(
+                Code.NOT_YET, term.span, "not supported yet: `assigned_accuracy` beside gradients, or twice in a metric",
+                help="it is for `learn = none()`; a readout that is trained has `accuracy`",
             )  # fmt: skip
 
 

@@ -51,3 +51,18 @@ def emitted(model: Model, **inputs: np.ndarray) -> np.ndarray:
 def interpreted(model: Model, **inputs: np.ndarray) -> np.ndarray:
     """The weights that the interpreter leaves."""
     return learn_network(model.compiled.plan, inputs, model.weights(), given=model.given())[1]["edge.w"]
+
+
+def weights_after_each_step(model: Model, **inputs: np.ndarray) -> np.ndarray:
+    """The weights [T, pre, post] that the emitted `learn_step` makes of the signals of each step of one batch."""
+    module, steps = model.module, len(inputs["pre"])
+    x = model.inputs(**inputs)
+    start = ({"edge_w": model.params.edge_w}, module.init_traces(1), module.init_state(model.params, model.buffers, 1))
+
+    def one(carry, now):
+        weights, traces, state = carry
+        state, signals, _ = module.step(model.params._replace(**weights), model.buffers, state, now)
+        weights, traces = module.learn_step(weights, traces, now, signals, jax.numpy.ones(1))
+        return (weights, traces, state), weights["edge_w"]
+
+    return np.asarray(jax.lax.scan(one, start, x, length=steps)[1])

@@ -57,6 +57,7 @@ WRONG = [
     ("activity", (V,), "`spikes` must be spikes, found real values"),
     ("rate_upper", (SCORES,), "`spikes` has no time axis"),
     ("accuracy", (SCORES, EACH), "`label` must be class numbers"),
+    ("assigned_accuracy", (X, LABEL), "`counts` has a time axis where one value per sample is needed"),
     ("confusion", (X, LABEL), "`scores` has a time axis where one value per sample is needed"),
     ("rate", (TARGET,), "`spikes` is the same for all samples"),
 ]  # fmt: skip
@@ -68,6 +69,8 @@ REFUSED = [
     ("van_rossum", {"rise": -1.0, "decay": 1.0}, "`rise` must not be negative"),
     ("van_rossum", {"rise": 5.0, "decay": 5.0}, "`rise` must be below `decay`"),
     ("count_mse", {"on": 3.0, "off": -1.0}, "`off` must not be negative"),
+    ("assigned_accuracy", {"classes": 2.5, "updates": 100.0}, "`classes` must be a whole number from 2"),
+    ("assigned_accuracy", {"classes": 10.0, "updates": 0.5}, "`updates` must be at least 1"),
     ("rate_target", {"target": -0.1}, "`target` must not be negative"),
 ]
 

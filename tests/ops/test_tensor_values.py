@@ -48,6 +48,7 @@ CASES = [
     *((name, (x,), {}) for name in ("activity", "rate") for x in (SPIKES, SPIKE_PLANES)),
     *((name, (x,), {"bound": 0.2}) for name in ("rate_upper", "rate_lower") for x in (SPIKES, SPIKE_PLANES)),
     ("rate_target", (SPIKES,), {"target": 0.02}),
+    ("assigned_accuracy", (SAMPLES, LABEL), {"classes": 4.0, "updates": 100.0}),
     ("confusion", (SAMPLES, LABEL), {}),
 ]  # fmt: skip
 IDS = [f"{name}-{'-'.join(f'{t.kind}{t.shape}' for t in types)}" for name, types, _ in CASES]
@@ -65,6 +66,9 @@ def runtime(function):
     return getattr(importlib.import_module(f"snnc.emit.runtime.{family}"), function.runtime)
 
 
+RESPONSES = np.random.default_rng(5).random((4, N + 1))
+
+
 def draw(tensor, rng):
     """Return values of the type `tensor`; labels are int32 below N."""
     shape = (T,) * tensor.time + (B,) * tensor.batch + tensor.shape
@@ -77,7 +81,7 @@ def draw(tensor, rng):
 
 def extras(function, types):
     axis = (1 if types[0].time else 0) if types[0].batch else None
-    known = {"dt": 0.5, "weight": WEIGHT, "batch_axis": axis}
+    known = {"dt": 0.5, "weight": WEIGHT, "batch_axis": axis, "responses": RESPONSES}
     return {name: known[name] for name in function.extras}
 
 

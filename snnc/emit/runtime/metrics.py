@@ -13,6 +13,37 @@ def accuracy(scores: Array, label: Array) -> Array:
     return (answer == label).astype(scores.dtype)
 
 
+def assigned_accuracy(
+    counts: Array, label: Array, *, responses: Array, classes: float, updates: float
+) -> Array:
+    """Return 1 where the units of the labelled class answer most: [B, units] -> [B].
+
+    Each unit stands for the class to which it answered most, by the mean of its
+    `responses` in training; one that never answered stands for none.
+    """
+    means = responses[:, 1:] / jnp.maximum(responses[:, :1], 1e-9)
+    own = jnp.argmax(means, axis=0) == jnp.arange(int(classes))[:, None]
+    member = (own & (jnp.max(means, axis=0) > 0.0)).astype(counts.dtype)
+    scores = counts @ member.T / jnp.maximum(jnp.sum(member, axis=1), 1.0)
+    answer = jnp.argmax(scores, axis=-1).astype(label.dtype)
+    return (answer == label).astype(counts.dtype)
+
+
+def responses_after(
+    responses: Array,
+    counts: Array,
+    label: Array,
+    *,
+    weight: Array,
+    classes: float,
+    updates: float,
+) -> Array:
+    """Add the answers [B, units] of a batch to `responses`, which fade over `updates` updates."""
+    samples = jnp.concatenate([jnp.ones_like(counts[:, :1]), counts], axis=1)
+    shown = (label[:, None] == jnp.arange(int(classes))) * weight[:, None]
+    return (1.0 - 1.0 / updates) * responses + shown.T.astype(counts.dtype) @ samples
+
+
 def confusion(scores: Array, label: Array, *, weight: Array) -> Array:
     """Return how many samples of each true class (row) were taken for which (column).
 
