@@ -86,13 +86,15 @@ class _Reverse:
                     self._push(value, g)
                 case Fire(target, _, margin, _, crossing=Crossing() as crossing):
                     self._push(margin, self._by_time(target, crossing, statement))
-                case Fire(target, _, margin, surrogate):
+                case Fire(target, _, margin, surrogate) if surrogate is not None:
                     g = self._named(target, note)
-                    if surrogate is not None and g != ZERO:
+                    if g != ZERO:
                         slope = Apply(
                             "surrogate", (margin, *surrogate.args), attrs=(("name", surrogate.function.name),)
                         )
                         self._push(margin, product(slope, g))
+                case Fire():
+                    pass  # without a surrogate nothing passes
                 case Integrate():
                     self._pull(statement, note)
         for drift in self.body.drifts:
