@@ -12,6 +12,7 @@ from snnc import model
 from snnc.diagnostics import Code, Findings, Label
 from snnc.expr import Apply, Var, variables
 from snnc.ops.dense import Dense
+from snnc.ops.norms import BatchNorm, LayerNorm
 from snnc.plan import StepPlan
 from snnc.rules.losses import step_loss
 from snnc.rules.paths import chain_from, is_spiking, leaving, readers, targets
@@ -47,6 +48,13 @@ def check_eprop(plan: StepPlan, recipe: model.Recipe, findings: Findings) -> Non
             Code.ILLEGAL_RULE, recipe.rule.span, "`update = step` needs the gradient of each step at once",
             help="write `eprop(online = true, update = step)`",
         )  # fmt: skip
+    for node in network.operations:
+        if isinstance(node.op, BatchNorm | LayerNorm):
+            findings.add(
+                Code.ILLEGAL_RULE, node.span,
+                f"`{recipe.rule.name}` needs neurons whose traces look at themselves alone, and `norm` couples those that it joins",
+                help="take the norm out, or learn by `bptt()`",
+            )  # fmt: skip
     for layer in network.layers:
         if is_spiking(layer):
             _check_resets(layer, recipe.rule, findings)
