@@ -52,7 +52,7 @@ def check_eprop(plan: StepPlan, recipe: model.Recipe, findings: Findings) -> Non
         if isinstance(node.op, BatchNorm | LayerNorm):
             findings.add(
                 Code.ILLEGAL_RULE, node.span,
-                f"`{recipe.rule.name}` needs neurons whose traces look at themselves alone, and `norm` couples those that it joins",
+                f"`{recipe.rule.name}` needs traces that look at one neuron alone, and `norm` couples those that it joins",
                 help="take the norm out, or learn by `bptt()`",
             )  # fmt: skip
     for layer in network.layers:
