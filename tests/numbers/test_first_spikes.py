@@ -146,3 +146,32 @@ def test_lambert_w_is_that_of_scipy():
     np.testing.assert_allclose(found[~near], expected[~near], rtol=1e-9)
     w = np.asarray(found)
     np.testing.assert_allclose((np.log(-w) + w + 1 + excess)[near], 0, atol=1e-15)
+
+
+def test_weights_into_neurons_that_are_silent_too_often_grow():
+    text = TEXT.format(tau_m=4).replace("ttfs()", "ttfs(bump = 0.125, quiet = 0.5)")
+    text = text.replace(
+        "tau = 1 ms)\n", "tau = 1 ms)\n  optimizer = sgd(lr = 1e-30)\n  freeze = ['points_out.*']\n".replace("'", '"')
+    )
+    model = compile_text(text)
+    module = model.module
+    h_w = np.full((6, 8), 2.0)
+    h_w[:, 0] = -1.0  # silent in all samples
+    h_w[:, 1] = [4.0, *[-5.0] * 5]  # in one of two: not too often
+    h_w[:, 2] = [0.1, *[-5.0] * 5]  # in both
+    out_w = np.full((8, 3), 2.0)
+    out_w[:, 1] = 0.0
+    skip_w = np.zeros((6, 3))
+    weights = module.Params(*map(jnp.asarray, (h_w, out_w, skip_w)))
+    points = np.ones((3, 6), np.float32)  # all at once; the third sample only fills up the batch
+    points[1, 1:] = 0.0  # the first unit before the others
+    batch = {"points": points, "label": np.zeros(3, np.int32), "sample": np.arange(3, dtype=np.int32)}
+    batch["weight"] = np.array([1.0, 1.0, 0.0], np.float32)
+    state = module.init_train_state(0, 1)._replace(params=weights)
+
+    new, _ = module.train_step(state, batch)
+
+    silent = np.array([1, 0, 1, 0, 0, 0, 0, 0])
+    np.testing.assert_allclose(new.params[0], h_w + 0.125 * silent, atol=1e-12)
+    np.testing.assert_allclose(new.params[1], out_w + 0.125 * np.array([0, 1, 0]), atol=1e-12)
+    np.testing.assert_array_equal(new.params[2], skip_w)
