@@ -1,5 +1,7 @@
 """Rules that learn while the network runs, against the gradient of the whole sequence where theory says that they agree."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,6 +42,7 @@ def network(neuron, size=6, recurrent="", readout="LI[3](tau = 15 ms)", head=LEA
       }}"""
 
 
+@cache
 def two_gradients(text, rule, loss="cross_entropy(3 * out.v, label)", change=lambda params: params):
     """The gradient that a rule adds up step by step, and that of the whole sequence, at weights changed by `change`."""
     module = compile_text(text + RECIPE.format(rule=rule, loss=loss)).module
@@ -75,7 +78,10 @@ AUTHORS = (
 )
 
 
-@pytest.mark.parametrize("feedback", ["symmetric", "random", "adaptive"])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize("feedback", [pytest.param("symmetric", marks=LONG), "random", "adaptive"])
 def test_eprop_forward_and_backward_in_time_are_one(feedback):
     rule = f"eprop(feedback = {feedback}, online = true)"
 
@@ -93,7 +99,7 @@ def test_a_loss_may_look_at_some_steps(window):
     assert_equal(forward, whole, module.PARAM_NAMES)
 
 
-@pytest.mark.parametrize("neuron", ["LIF[n](tau = 20 ms)", AUTHORS])
+@pytest.mark.parametrize("neuron", [pytest.param("LIF[n](tau = 20 ms)", marks=LONG), AUTHORS])
 def test_eprop_is_bptt_without_recurrence(neuron):
     forward, _, module = two_gradients(network(neuron), "eprop(online = true)")
     text = network(neuron) + RECIPE.format(rule="bptt()", loss="cross_entropy(3 * out.v, label)")
@@ -131,7 +137,7 @@ def test_ottt_is_bptt_in_its_exact_case():
     assert_equal(forward, whole, module.PARAM_NAMES)
 
 
-@pytest.mark.parametrize("neuron", ["CubaLIF[n]()", AUTHORS])
+@pytest.mark.parametrize("neuron", ["CubaLIF[n]()", pytest.param(AUTHORS, marks=LONG)])
 def test_traces_of_each_synapse_are_bptt_for_one_layer(neuron):
     text = network(neuron, readout="Instant[3]()", head="", further=INSTANT)
 
@@ -140,7 +146,7 @@ def test_traces_of_each_synapse_are_bptt_for_one_layer(neuron):
     assert_equal(forward, whole, module.PARAM_NAMES)
 
 
-@pytest.mark.parametrize("neuron", ["LIF[n](tau = 20 ms)", AUTHORS])
+@pytest.mark.parametrize("neuron", [pytest.param("LIF[n](tau = 20 ms)", marks=LONG), AUTHORS])
 def test_ostl_is_bptt_for_one_recurrent_layer(neuron):
     text = network(neuron, recurrent=RECURRENT, readout="Instant[3]()", head="", further=INSTANT)
 

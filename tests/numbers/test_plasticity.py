@@ -97,10 +97,10 @@ def triplet_by_hand(pre, post, dt):
 def test_the_triplet_rule_turns_from_depression_to_potentiation_with_frequency():
     model = pair_network("TripletSTDP(w_min = -10, w_max = 10)")
     found = []
+    steps = 2020  # of the slowest pairing, for all: compiled once
     for period in (100, 30, 20):
         pre = np.arange(10, 10 + 20 * period, period)
         post = pre - 10  # post leads by 10 ms, as in the pairings of Sjostrom et al. (2001)
-        steps = 20 * period + 20
         change = emitted(model, pre=spikes_at(steps, *pre), drive=spikes_at(steps, *post))[0, 0] - 0.5
         assert change == pytest.approx(triplet_by_hand(pre, post, 1.0), rel=1e-12)
         found.append(change)
