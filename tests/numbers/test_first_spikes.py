@@ -95,6 +95,35 @@ def test_first_spikes_equal_those_of_an_event_driven_simulator(case):
         np.testing.assert_allclose(found[name], np.where(silent, END + 0.01, values), rtol=0, atol=1e-9)
 
 
+def test_located_steps_give_the_same_times(case):
+    """The network without the rule and without its refractory period; what spikes again in it is left unconnected."""
+    model, tau_m, (h_w, out_w, skip_w), _, spikes = case
+    h_w = 0.6 * h_w  # some neurons spike once
+    text = TEXT[: TEXT.index("data values")].format(tau_m=tau_m).replace(", refractory = 20 ms", "")
+    text = text.replace("}\n", "  output h_first = first_spike_time(h.spike)\n  output spikes = count(h.spike)\n}\n")
+    stepped = compile_text(text)
+    x = stepped.inputs(points=spikes)
+    forward = jax.jit(stepped.module.forward)
+
+    def weights(*arrays):
+        named = dict(zip(model.module.PARAM_NAMES, map(jnp.asarray, arrays), strict=True))
+        return (
+            module.Params(*(named[name] for name in module.PARAM_NAMES)) for module in (stepped.module, model.module)
+        )
+
+    counts = forward(next(weights(h_w, out_w, skip_w)), stepped.buffers, x).spikes
+    once = (np.asarray(counts) <= 1).all(axis=0)
+    assert np.asarray(counts)[:, once].any()
+    by_steps, by_rule = weights(h_w, np.where(once[:, None], 3 * out_w, 0.0), 3 * skip_w)
+
+    found = forward(by_steps, stepped.buffers, x)
+
+    expected = model.run(points=spikes, params=by_rule)
+    np.testing.assert_allclose(found.h_first, expected["h.first"], rtol=0, atol=1e-9)
+    assert (expected["out.first"] < END).any()
+    np.testing.assert_allclose(found.first, expected["out.first"], rtol=0, atol=1e-9)
+
+
 def test_the_gradient_equals_finite_differences_of_the_simulator(case):
     model, tau_m, weights, times, spikes = case
     x = model.inputs(points=spikes)
