@@ -2,7 +2,8 @@
 
 One process, the rules in turn. 100 inputs, 128 hidden neurons, 10 readouts, batch 32; the hidden neurons are LIF, for
 eventprop, which needs a current between spike and membrane, CubaLIF. The memory is XLA's
-temporary buffer of one update at 100 and at 1,000 steps. `--figure FILE` draws that memory from 100 to 10,000 steps instead.
+temporary buffer of one update at 100 and at 1,000 steps. `--figure FILE` draws that memory from 100 to 10,000 steps instead;
+`--models FILE[:NAME] …` times the updates of these files, each with a batch of its own data.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from snnc.harness.datasets import load_parts
 from snnc.harness.load_module import load_module
 from snnc.harness.runtime import prepare_runtime
 from snnc.pipeline import choose, compile_entry, load
@@ -52,40 +54,48 @@ train t of Net on d {{
 
 
 def main() -> None:
+    options = _parse()
+    prepare_runtime()
+    if options.figure is not None:
+        _draw(options.rules.split(";"), options.figure)
+        return
+    if options.models:
+        updates = {name: _of_model(*name.split(":")) for name in options.models}
+        longer: dict[str, _Update] = {}
+    else:
+        updates = {rule: _of_rule(rule, STEPS) for rule in options.rules.split(";")}
+        longer = {rule: _of_rule(rule, LONG) for rule in updates}
+    times: dict[str, list[float]] = {name: [] for name in updates}
+    for turn in range(options.rounds + 1):
+        for name, update in updates.items():
+            taken = update.timed()
+            times[name] += [taken] if turn else []  # the first is not counted
+    first = next(iter(times))
+    print(f"| | ms an update, median (least) | of `{first}` | MiB |{f' MiB at {LONG} steps |' if longer else ''}")
+    print(f"|{'---|' * (5 if longer else 4)}")
+    report = {}
+    for name, taken_by in times.items():
+        median, held = statistics.median(taken_by), [u[name].mebibytes for u in (updates, longer) if name in u]
+        report[name] = {"ms_median": median, "ms_min": min(taken_by), "mib": held}
+        share = median / statistics.median(times[first])
+        memory = " | ".join(f"{size:.1f}" for size in held)
+        print(f"| `{name}` | {median:.1f} ({min(taken_by):.1f}) | {share:.2f} | {memory} |")
+    if options.out is not None:
+        options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.rules", description="Time updates by each learning rule."
     )
     parser.add_argument("--rounds", type=int, default=11, help="timed updates by each rule")
     parser.add_argument("--rules", default=";".join(RULES), help="as in `learn`, joined by semicolons")
-    parser.add_argument("--out", type=Path, help="JSON file for all figures")
-    parser.add_argument("--figure", type=Path, help="draw the memory over the steps into this file, and time nothing")
-    options = parser.parse_args()
-    prepare_runtime()
-    import jax
-
-    rules = options.rules.split(";")
-    if options.figure is not None:
-        _draw(rules, options.figure)
-        return
-    updates = {rule: _Update(rule, STEPS) for rule in rules}
-    for update in updates.values():
-        update.timed()  # the first is not counted
-    times: dict[str, list[float]] = {rule: [] for rule in rules}
-    for _ in range(options.rounds):
-        for rule, update in updates.items():
-            times[rule].append(update.timed())
-    report: dict[str, Any] = {"jax": jax.__version__, "rounds": options.rounds, "rules": {}}
-    first = statistics.median(times[rules[0]])
-    print(
-        f"| rule | ms an update, median (least) | of `{rules[0]}` | MiB at {STEPS} steps | MiB at {LONG} |\n|---|---|---|---|---|"
+    parser.add_argument(
+        "--models", nargs="+", help="time the updates of these files instead; FILE:NAME for one of several recipes"
     )
-    for rule in rules:
-        median, least = statistics.median(times[rule]), min(times[rule])
-        held = [updates[rule].mebibytes, _Update(rule, LONG).mebibytes]
-        report["rules"][rule] = {"ms_median": median, "ms_min": least, "mib": held}
-        print(f"| `{rule}` | {median:.1f} ({least:.1f}) | {median / first:.2f} | {held[0]:.1f} | {held[1]:.1f} |")
-    if options.out is not None:
-        options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    parser.add_argument("--out", type=Path, help="JSON file for all numbers")
+    parser.add_argument("--figure", type=Path, help="draw the memory over the steps into this file, and time nothing")
+    return parser.parse_args()
 
 
 def _draw(rules: list[str], path: Path) -> None:
@@ -97,7 +107,7 @@ def _draw(rules: list[str], path: Path) -> None:
         xscale="log", yscale="log", xlabel="steps of a sample", ylabel="temporary memory of an update, MiB"
     )
     for rule in rules:
-        held = [_Update(rule, steps).mebibytes for steps in LENGTHS]
+        held = [_of_rule(rule, steps).mebibytes for steps in LENGTHS]
         print(f"{rule:26}", "  ".join(f"{steps}: {size:.2f} MiB" for steps, size in zip(LENGTHS, held, strict=True)))
         axes.plot(LENGTHS, held, marker="o", label=rule)
     axes.legend()
@@ -105,25 +115,12 @@ def _draw(rules: list[str], path: Path) -> None:
 
 
 class _Update:
-    """One compiled update by a rule, its state and a batch of random spikes at 5 %."""
+    """One compiled update with its state and a batch."""
 
-    def __init__(self, rule: str, steps: int) -> None:
-        import numpy as np
-
-        module = _module(rule, steps)
-        rng = np.random.default_rng(0)
-        spikes = (rng.random((steps, BATCH, INPUTS)) < 0.05).astype(np.float32)
-        self.batch = {
-            "spikes": spikes,
-            "x": spikes,
-            "label": np.arange(BATCH) % 10,
-            "weight": np.ones(BATCH, np.float32),
-            "sample": np.arange(BATCH, dtype=np.int32),
-        }
-        state = module.init_train_state(0, 10)
-        self.compiled = module.train_step.lower(state, self.batch).compile()
+    def __init__(self, module: ModuleType, batch: dict[str, Any]) -> None:
+        self.batch, self.state = batch, module.init_train_state(0, 10)
+        self.compiled = module.train_step.lower(self.state, batch).compile()
         self.mebibytes = self.compiled.memory_analysis().temp_size_in_bytes / 2**20
-        self.state = state
 
     def timed(self) -> float:
         """Return the milliseconds of one update."""
@@ -134,7 +131,10 @@ class _Update:
         return 1000 * (time.perf_counter() - start)
 
 
-def _module(rule: str, steps: int) -> ModuleType:
+def _of_rule(rule: str, steps: int) -> _Update:
+    """An update by a rule, with random spikes at 5 %."""
+    import numpy as np
+
     timed = rule.startswith("eventprop")
     text = TEXT.format(
         inputs=INPUTS, steps=steps, batch=BATCH, rule=rule,
@@ -142,11 +142,27 @@ def _module(rule: str, steps: int) -> ModuleType:
         readout="CubaLI[10]()" if timed else "LI[10](tau = 20 ms)",
         loss="cross_entropy(logits, label)" if timed else "cross_entropy(out.v, label)",
     )  # fmt: skip
+    batch = {
+        "x": (np.random.default_rng(0).random((steps, BATCH, INPUTS)) < 0.05).astype(np.float32),
+        "label": np.arange(BATCH) % 10,
+        "weight": np.ones(BATCH, np.float32),
+        "sample": np.arange(BATCH, dtype=np.int32),
+    }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rules.snn"
         path.write_text(text, encoding="utf-8")
         program = load(path)
-        return load_module(compile_entry(program, choose(program, None)).text)
+        return _Update(load_module(compile_entry(program, choose(program, None)).text), batch)
+
+
+def _of_model(file: str, name: str | None = None) -> _Update:
+    """An update of a model, with the first batch of its data."""
+    path = Path(file)
+    program = load(path)
+    compiled = compile_entry(program, choose(program, name))
+    module: Any = load_module(compiled.text)
+    train = load_parts(compiled, path, None)["train"]
+    return _Update(module, next(iter(module.epoch_batches(train, 1, module.BATCH, module.SEED))))
 
 
 if __name__ == "__main__":
