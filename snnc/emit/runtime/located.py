@@ -5,23 +5,40 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 
-def taylor(slope: Callable[..., Any], x: tuple[Array, ...], order: int) -> list[Any]:
-    """The Taylor coefficients of the states after a time h: x, f(x), A f(x) / 2, ..."""
-    terms: list[Any] = [x, slope(*x)]
-    for k in range(2, order + 1):
-        pushed = jax.jvp(slope, x, terms[-1])[1]
-        terms.append(tuple(d / k for d in pushed))
-    return terms
+def flow_series(slope: Callable[..., Any], n: int, order: int) -> tuple[Any, Any]:
+    """The Taylor coefficients of exp(A h) [k][row][column] and of what the constant part of n slopes adds [k][row]."""
+    units: list[Any] = [[float(j == k) for k in range(n)] for j in range(n)]
+    drive = slope(*(0.0 for _ in range(n)))
+    columns = [
+        [a - b for a, b in zip(slope(*unit), drive, strict=True)] for unit in units
+    ]
+    matrix = [[column[row] for column in columns] for row in range(n)]
+
+    def pushed(vector: Any, k: int) -> list[Any]:
+        return [
+            sum(a * x for a, x in zip(row, vector, strict=True)) / k for row in matrix
+        ]
+
+    terms: list[Any] = [units]
+    drives: list[Any] = [[0.0] * n, list(drive)]
+    for k in range(1, order + 1):
+        terms.append([pushed(column, k) for column in terms[-1]])
+        if k > 1:
+            drives.append(pushed(drives[-1], k))
+    by_row = [[[column[row] for column in term] for row in range(n)] for term in terms]
+    return by_row, drives
 
 
-def summed_series(terms: list[Any], h: Any) -> Any:
-    """The sum of terms h^k of each state."""
-    total = terms[-1]
-    for term in terms[-2::-1]:
-        total = tuple(a + h * b for a, b in zip(term, total, strict=True))
+def horner(coefficients: list[Any], h: Any) -> Any:
+    """The sum of c_k h^k, constant first; the number 0 if all are."""
+    if all(isinstance(c, float) and c == 0.0 for c in coefficients):
+        return 0.0
+    total = coefficients[-1]
+    for c in coefficients[-2::-1]:
+        total = total * h + c
     return total
 
 
@@ -44,24 +61,40 @@ def located_step(
 
     and exp(A (dt - r))^T l- before the step: the exact derivative of these numbers.
     """
+    rows = range(len(start))
+    terms, drives = flow_series(slope, len(start), order)
+
+    def propagator(h: Any) -> list[list[Any]]:
+        return [[horner([term[r][c] for term in terms], h) for c in rows] for r in rows]
+
+    def flow(x: tuple[Array, ...], h: Any) -> tuple[Array, ...]:
+        p = propagator(h)
+        drive = [horner([d[r] for d in drives], h) for r in rows]
+        return tuple(drive[r] + sum(p[r][c] * x[c] for c in rows) for r in rows)
+
+    def flow_back(d: Any, h: Any) -> Any:
+        p = propagator(h)
+        return tuple(sum(p[r][c] * d[r] for r in rows) for c in rows)
+
+    def rising(x: tuple[Array, ...], h: Any) -> tuple[Array, Array]:
+        y = flow(x, h)
+        return jax.jvp(margin, y, filled(slope(*y), y[0]))
 
     def advance(x: tuple[Array, ...]) -> Any:
-        terms = taylor(slope, x, order)
-        end = summed_series(terms, dt)
+        end = flow(x, dt)
         first, last = margin(*x), margin(*end)
         fired = last >= 0.0
-        margins = [first, *(jax.jvp(margin, x, term)[1] for term in terms[1:])]
-        h = dt * jnp.clip(
-            first / jnp.where(fired, first - last - 1e-30, -1.0), 0.0, 1.0
-        )
-        for _ in range(3):
-            value, rise = margins[-1], jnp.zeros_like(h)
-            for m in margins[-2::-1]:
-                value, rise = m + h * value, value + h * rise
-            step = value / jnp.where(fired & (rise > 0.0), rise, 1.0)
-            h = jnp.clip(h - step, 0.0, dt)
-        before = summed_series(terms, h)
-        after = summed_series(taylor(slope, filled(reset(*before), h), order), dt - h)
+        guess = first / jnp.where(fired, first - last - 1e-30, -1.0)
+
+        def newton(_: Any, h: Array) -> Array:
+            value, rise = rising(x, h)
+            return jnp.clip(
+                h - value / jnp.where(fired & (rise > 0.0), rise, 1.0), 0.0, dt
+            )
+
+        h = lax.fori_loop(0, 3, newton, dt * jnp.clip(guess, 0.0, 1.0))
+        before = flow(x, h)
+        after = flow(filled(reset(*before), h), dt - h)
         chosen = tuple(jnp.where(fired, a, b) for a, b in zip(after, end, strict=True))
         rest = jnp.where(fired, dt - h, 0.0)
         return (fired.astype(h.dtype), rest, chosen), (fired, rest, before)
@@ -69,13 +102,8 @@ def located_step(
     def back(saved: Any, cotangents: Any) -> Any:
         fired, rest, before = saved
         _, d_rest, d_end = cotangents
-        transposed = jax.vjp(slope, *before)[1]
-
-        def flow_back(d: Any, h: Any) -> Any:
-            return summed_series(taylor(lambda *y: transposed(y), d, order), h)
-
         later = flow_back(d_end, rest)
-        was = slope(*before)
+        was = filled(slope(*before), rest)
         now, kept = jax.jvp(lambda *y: filled(reset(*y), rest), before, was)
         jump = sum(
             d * (a - b) for d, a, b in zip(later, slope(*now), kept, strict=True)
