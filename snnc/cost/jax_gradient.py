@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from snnc.cost.wiring import NUMBER
 from snnc.expr import Apply, Expr, Num, Var, variables
 from snnc.lower.single_assignment import Values, fires, single_assignment
-from snnc.plan import Assign, Body, Fire, Integrate
+from snnc.plan import Assign, Body, Fire, Integrate, Locate
 
 _STAGES = {"euler": 1, "rk2": 2, "rk4": 4}  # slopes evaluated in a substep
 _FLAT = {">", ">=", "<", "<=", "==", "!=", "and", "or", "not", "floor", "round", "sign", "detach"}
@@ -19,6 +19,9 @@ _LINEAR = {"+", "-", "neg", "sample"}
 
 def bytes_kept_by_jax(body: Body, learned: tuple[str, ...]) -> int:
     """Return the bytes a neuron and step that JAX keeps; `learned` are constants with a gradient."""
+    located = next((s for s in body.statements if isinstance(s, Locate)), None)
+    if located is not None:  # `located_step` keeps a truth, the time and the states at the crossing
+        return 1 + NUMBER * (1 + len(located.targets))
     values = single_assignment(body)
     active = {f"{slot.name}@0" for slot in body.slots} | {f"{port}@0" for port in body.ports} | set(learned)
     reader = _Linearised(values, active)

@@ -121,8 +121,10 @@ def _operations(statement: Statement | Pullback) -> int:
         case Integrate(targets, slopes, method, substeps):
             return substeps * _STAGES[method] * (sum(map(_count, slopes)) + 2 * len(targets))
         case Locate(targets, slopes, margin, resets, order):
-            flows = 7 * order * (sum(map(_count, slopes)) + 2 * len(targets))  # to the end, to the crossing, from it on
-            return flows + 5 * _count(margin) + sum(map(_count, resets))
+            flows = (
+                6 * (2 * order + 2) * len(targets) ** 2
+            )  # to the end, thrice on the way to the crossing, to it, from it
+            return flows + 5 * _count(margin) + 3 * sum(map(_count, slopes)) + sum(map(_count, resets))
         case Pullback(_, integrate):
             return 3 * _operations(integrate)  # once more forward, and about two for each on the way back
 

@@ -59,3 +59,22 @@ def test_explain_prints_the_adjoint_with_its_jumps(race, snnc):
     assert "-l_i' = -(l_i / tau_s) + l_v / tau_m" in text
     assert "at `spike when v >= theta`: l_margin = (i / tau_m * l_v - l_t) / max((i - v) / tau_m, 0.005)" in text
     assert "by the time of what arrives at x, per size: l_i / tau_s - l_v / tau_m" in text
+
+
+def test_a_located_network_learns_by_the_same_rule(race, tmp_path, snnc):
+    text = (tmp_path / "race.snn").read_text()
+    (tmp_path / "inside.snn").write_text(text.replace("  dt = 0.5 ms", "  dt = 1 ms\n  events = located"))
+
+    result = snnc("train", "inside.snn", "--epochs", "3", "--json")
+
+    assert result.returncode == 0, result.stderr
+    lines = (tmp_path / "runs" / "inside" / "metrics.jsonl").read_text().splitlines()
+    losses = [json.loads(line)["train"]["loss"] for line in lines]
+    assert losses[-1] < 0.95 * losses[0]
+
+
+def test_the_cost_of_a_located_network_is_told(race, tmp_path, snnc):
+    text = (tmp_path / "race.snn").read_text()
+    (tmp_path / "inside.snn").write_text(text.replace("  dt = 0.5 ms", "  dt = 1 ms\n  events = located"))
+
+    assert "arithmetic of one training step" in snnc("cost", "inside.snn").stdout
