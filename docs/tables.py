@@ -239,6 +239,17 @@ def neurons() -> str:
     return table(["neuron", "what it is", "parameters", "ports"], rows)
 
 
+def plasticity() -> str:
+    rows = []
+    for name, item in standard_module("plasticity").own.items():
+        if not isinstance(item, nodes.Plasticity):
+            continue
+        params = [_param(p) for p in item.body if isinstance(p, nodes.Param)]
+        factors = [code(p.name) for p in item.body if isinstance(p, nodes.Port)]
+        rows.append([code(name), _first_lines(item.doc), "<br>".join(params), ", ".join(factors)])
+    return table(["rule", "what it does", "parameters", "third factor"], rows)
+
+
 def _param(param: nodes.Param) -> str:
     return code(" ".join(param.span.text.split()).removeprefix("param "))
 
@@ -296,6 +307,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "optimisers": optimisers,
     "schedules": schedules,
     "neurons": neurons,
+    "plasticity": plasticity,
     "surrogates": surrogates,
     "warnings": warnings,
     "phases": phases,

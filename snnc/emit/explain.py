@@ -10,6 +10,7 @@ import numpy as np
 from snnc import model
 from snnc.emit.event_rule import event_share
 from snnc.emit.explain_crossings import crossing_lines
+from snnc.emit.explain_plasticity import explain_plasticity
 from snnc.emit.first_spikes import explain_first_spikes
 from snnc.emit.latex import latex_name, latex_text
 from snnc.emit.learning_words import learning_words
@@ -73,6 +74,7 @@ def explain_plan(plan: StepPlan, recipe: model.Recipe | None) -> str:
         lines += [f"  {text}" for text in direct]
     if recipe is not None and recipe.rule.name == "ttfs":
         return "\n".join(lines) + "\n"
+    lines += explain_plasticity(network)
     lines += ["", "schedule"]
     for group in plan.groups:
         names = ", ".join(node.name for node in group.nodes)

@@ -1,8 +1,10 @@
 """Networks whose edges learn by rules of their own, trained by the command."""
 
 import json
+from pathlib import Path
 
 import numpy as np
+import pytest
 from safetensors.numpy import load_file
 
 MODEL = """\
@@ -51,3 +53,29 @@ def test_a_rule_of_its_own_on_one_edge_and_gradients_on_the_others(run_in, tmp_p
     assert final["test"]["accuracy"] > 0.3
     assert "loss" not in unlearned["test"]
     assert 0 <= alone["pixels_h.dense.w"].min() < alone["pixels_h.dense.w"].max() <= np.float32(0.3)
+
+
+DIGITS = Path(__file__).parents[2] / "models" / "digits_stdp.snn"
+
+
+def accuracy_without_labels(run_in, folder, *more):
+    result = run_in(folder, "train", DIGITS, "--out", "run", "--json", *more)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])["test"]["accuracy"]
+
+
+def test_units_find_digits_without_labels(run_in, tmp_path):
+    found = accuracy_without_labels(run_in, tmp_path, "--epochs", "4")
+    again = run_in(tmp_path, "eval", DIGITS, "--weights", "run/weights.safetensors", "--json")
+    explained = run_in(tmp_path, "explain", DIGITS).stdout
+
+    assert found > 0.75
+    assert json.loads(again.stdout.splitlines()[-1])["test"]["accuracy"] == pytest.approx(found, abs=1e-6)
+    assert "on post: w <- w + eta * (x - w)" in explained
+    assert "w <- scaled to sum to 12 per post" in explained
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_whole_training_reaches_what_docs_results_says(run_in, tmp_path, seed):
+    assert accuracy_without_labels(run_in, tmp_path, "--seed", seed) >= 0.85
