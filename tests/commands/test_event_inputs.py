@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -34,18 +35,18 @@ train main of Net on d {
 """
 
 
+def write_to(folder, setting, density=0.015, largest=1):
+    """Write the model with a setting, and spikes of some density with a largest value."""
+    rng = np.random.default_rng(0)
+    x = (rng.random((90, 30, 100)) < density).astype(np.uint8)
+    x[0, 0, 0] = largest
+    np.savez(folder / "d.npz", x=x, label=rng.integers(0, 4, 90))
+    (folder / "net.snn").write_text(MODEL.replace("SETTING", setting))
+
+
 @pytest.fixture
 def write(tmp_path):
-    """Write the model with a setting, and spikes of some density with a largest value."""
-
-    def files(setting, density=0.015, largest=1):
-        rng = np.random.default_rng(0)
-        x = (rng.random((90, 30, 100)) < density).astype(np.uint8)
-        x[0, 0, 0] = largest
-        np.savez(tmp_path / "d.npz", x=x, label=rng.integers(0, 4, 90))
-        (tmp_path / "net.snn").write_text(MODEL.replace("SETTING", setting))
-
-    return files
+    return partial(write_to, tmp_path)
 
 
 def trained(snnc, *arguments):
@@ -54,24 +55,33 @@ def trained(snnc, *arguments):
     return json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 
-def test_sparse_spikes_are_listed_dense_ones_are_not_and_numbers_stay(snnc, write):
-    results = {}
-    for setting in ("auto", "on", "off"):
-        write(setting)
-        results[setting], told = trained(snnc, "--out", setting)
-        assert ("input `x` as event lists: density 1.5 %" in told) == (setting != "off")
-    write("auto", density=0.3)
-    _, told = trained(snnc, "--out", "dense")
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory, run_in):
+    """A command in a folder, what a training with event lists ended with there, and what it told; the folder."""
+    folder = tmp_path_factory.mktemp("listed")
+    write_to(folder, "on")
+    snnc = partial(run_in, folder)
+    return snnc, *trained(snnc, "--out", "whole"), folder
 
-    assert "event lists" not in told
+
+def test_sparse_spikes_are_listed_dense_ones_are_not_and_numbers_stay(snnc, write, listed):
+    results, told = {"on": listed[1]}, {"on": listed[2]}
+    for setting in ("auto", "off"):
+        write(setting)
+        results[setting], told[setting] = trained(snnc, "--out", setting)
+    for setting, words in told.items():
+        assert ("input `x` as event lists: density 1.5 %" in words) == (setting != "off")
+    write("auto", density=0.3)
+    _, words = trained(snnc, "--out", "dense")
+
+    assert "event lists" not in words
     for setting in ("auto", "on"):
         for part in ("train", "val"):
             assert results[setting][part] == pytest.approx(results["off"][part], rel=1e-4)
 
 
-def test_a_training_with_event_lists_goes_on(snnc, write):
-    write("on")
-    whole, _ = trained(snnc, "--out", "whole")
+def test_a_training_with_event_lists_goes_on(listed):
+    snnc, whole, _, _ = listed
     trained(snnc, "--epochs", "1", "--out", "parts")
     parts, told = trained(snnc, "--out", "parts", "--resume")
 
@@ -101,13 +111,12 @@ def test_header_and_explain_say_so(snnc, write, tmp_path):
         assert ("EventLists" in (tmp_path / "net.py").read_text()) == said
 
 
-def test_the_emitted_file_alone_learns_the_same(snnc, write, tmp_path, environment):
-    write("on")
-    result, _ = trained(snnc)
+def test_the_emitted_file_alone_learns_the_same(listed, environment):
+    snnc, result, _, folder = listed
     assert snnc("data", "net.snn", "-o", "export.npz").returncode == 0
     assert snnc("compile", "net.snn", "-o", "net.py").returncode == 0
     command = [sys.executable, "-W", "error", "net.py", "--data", "export.npz"]
-    done = subprocess.run(command, cwd=tmp_path, env={**environment, "PYTHONPATH": ""}, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, env={**environment, "PYTHONPATH": ""}, capture_output=True, text=True)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert f"train loss {result['train']['loss']:.4f}" in done.stdout.splitlines()[-1]

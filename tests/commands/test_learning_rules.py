@@ -46,7 +46,7 @@ def text(rule, neuron=LIF, recurrent="", batch=50, rate="1e-2"):
     [
         ("eprop(feedback = random)", {"neuron": ALIF, "recurrent": BACK}),
         ("eprop(online = true)", {"neuron": ALIF, "recurrent": BACK}),
-        ("ottt()", {}),
+        pytest.param("ottt()", {}, marks=pytest.mark.long),
         ("decolle(update = step)", {"batch": 10, "rate": "1e-3"}),
     ],
 )

@@ -19,6 +19,10 @@ from snnc.syntax import nodes
 from snnc.units import unit_name, unit_quantity
 
 STEPS, BATCH, SIZE = 40, 2, 3
+QUICK = {  # at least one for each solver, way of jumping, of spiking and of keeping a state
+    *("LIF", "ALIF", "CubaLIF", "QIF", "BalancedResonateAndFire", "TwoCompartmentLIF", "EscapeLIF", "SigmaDelta"),
+    *("TsodyksMarkram", "AdEx", "ConductanceLIF"),
+}
 DRIVES = {"mV": 10.0, "pA": 400.0, "nS": 3.0, "mV/ms": 8.0}  # of a typical input, in the coherent unit
 
 
@@ -29,9 +33,8 @@ def standard_neurons():
         for item in module.file.items:
             if isinstance(item, nodes.Neuron):
                 neuron = resolve_neuron(item, module, (), scope, None, scope.findings)
-                # compat: 29 of them, mostly LIF in other words; the other is HodgkinHuxley with other rates
-                slow = file == "compat" or item.name == "WangBuzsaki"
-                marks = (pytest.mark.long,) if slow else ()
+                quick = file != "compat" and item.name in QUICK
+                marks = () if quick else (pytest.mark.long,)
                 yield pytest.param(file, neuron, id=f"{file}.{item.name}", marks=marks)
 
 
@@ -186,7 +189,7 @@ def test_margins_in_16_bits_keep_the_gradient_to_a_thousandth_and_every_spike(re
     np.testing.assert_array_equal(half.run(**x)["h.spike"], full.run(**x)["h.spike"])
 
 
-@settings(max_examples=8, **SLOW)
+@settings(max_examples=4, **SLOW)
 @given(networks())
 def test_the_adjoint_of_random_neurons_is_the_gradient_of_their_step(text):
     assert_adjoint_of(text)

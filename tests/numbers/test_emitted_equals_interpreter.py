@@ -97,7 +97,7 @@ SLOW = {
 }
 
 
-@settings(max_examples=12, **SLOW)
+@settings(max_examples=6, **SLOW)
 @given(networks())
 def test_random_networks_are_emitted_as_they_are_interpreted(text):
     assert_emitted_as_interpreted(text)
