@@ -50,6 +50,7 @@ def test_the_recipe_of_shd_learns_from_files_in_its_layout(snnc, tmp_path):
     assert losses[-1] < 0.95 * losses[0]
 
 
+@pytest.mark.long  # in the quick suite its files are read by test_data_events, and its network runs in test_model_files
 def test_the_recipe_of_dvs_gesture_runs_on_files_in_its_layout(snnc, tmp_path):
     event_files.write_dvs_gesture(tmp_path / "DvsGesture", recordings=(2, 1))
     small = ("--set", "Gesture.c=2", "--set", "main.batch=10", "--set", "gestures.bin.duration=300 ms")
@@ -99,12 +100,3 @@ def test_windows_of_a_folder_of_arrays_train_and_are_exported(snnc, tmp_path):
     assert exported.returncode == 0, exported.stderr
     with np.load(tmp_path / "words.npz") as stored:
         assert stored["audio"].shape == (48, 10, 6)
-
-
-@pytest.mark.parametrize("name", ["shd", "dvs_gesture", "spikformer", "deep_residual"])
-def test_a_model_checks_and_is_formatted(snnc, name):
-    checked = snnc("check", MODELS / f"{name}.snn")
-    formatted = snnc("fmt", "--check", MODELS / f"{name}.snn")
-
-    assert (checked.returncode, formatted.returncode) == (0, 0), checked.stdout + formatted.stdout
-    assert "0 errors, 0 warnings" in checked.stderr + checked.stdout

@@ -161,10 +161,10 @@ def _reached(run):
     return read_about(path).place(5) + (", and a torn file" if list(run.glob(".*.safetensors.*")) else "")
 
 
-def test_a_training_killed_at_two_random_moments_ends_as_if_it_had_not_been(trainings):
-    told = killed_at_random(trainings(3), kills=2, epochs=3, seed=int.from_bytes(os.urandom(4), "big"))
+def test_a_training_killed_at_a_random_moment_ends_as_if_it_had_not_been(trainings):
+    told = killed_at_random(trainings(3), kills=1, epochs=3, seed=int.from_bytes(os.urandom(4), "big"))
 
-    assert len(told) == 4
+    assert len(told) == 3
 
 
 @pytest.mark.long
@@ -184,7 +184,11 @@ def reach(process, words):
     raise AssertionError(f"it ended without saying {words!r}")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    # in the quick suite the next test sends SIGINT
+    [pytest.param(signal.SIGINT, 130, marks=pytest.mark.long), (signal.SIGTERM, 143)],
+)
 def test_a_signal_saves_says_how_to_go_on_and_leaves(trainings, number, code):
     runs = trainings(20000)
     process = runs.start("--out", "run one")
