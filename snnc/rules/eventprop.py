@@ -59,7 +59,7 @@ def check_eventprop(plan: StepPlan, recipe: model.Recipe, findings: Findings) ->
         elif node.op.kind not in LINEAR:
             refuse(node.span, f"spikes go through `{node.op.kind}`, which is not linear in each of them", INSTEAD)
     for value, span in _objective(plan.network, recipe):
-        for what in _wrong_reads(value, plan, point=False):
+        for what in _wrong_reads(value, plan, point=plan.network.located):
             refuse(span, what, "read `first_spike_time` of spikes, or `mean_over_time` of a state")
         if recipe.counts_steps and any(isinstance(e, Apply) and e.fn == "first_spike_time" for e in _walk(value)):
             findings.add(
@@ -150,7 +150,7 @@ def _wrong_reads(expr: Expr, plan: StepPlan, point: bool) -> Iterator[str]:
             elif signal.pre:
                 yield f"the loss reads `{signal.node}.{signal.name}.pre`, a value of the grid"
             elif point and _is_reset(network, signal):
-                yield f"the loss reads `{signal.node}.{signal.name}` at one step, and a reset makes it jump"
+                yield f"the loss reads `{signal.node}.{signal.name}` at single steps, and a reset makes it jump between them"
         case Var(name) if name.startswith("op:") and spikes_behind(model.Signal(name.removeprefix("op:")), network):
             yield f"the loss reads `{name.removeprefix('op:')}`, which is made of spikes"
 

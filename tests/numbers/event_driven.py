@@ -53,11 +53,12 @@ class Edge:
     delay: float = 0.0
 
 
-def simulate(cells, sizes, edges, inputs, end):
+def simulate(cells, sizes, edges, inputs, end, areas=None):
     """Run to `end` (ms) from rest at 0.
 
     `cells` and `sizes` by layer, in an order in which undelayed edges go forward; `inputs` are (time, source, unit). Returns
-    the spikes (time, layer, unit) and the states of each layer at the end [units, states].
+    the spikes (time, layer, unit) and the states of each layer at the end [units, states]; adds their integrals over time
+    to the dictionary `areas`.
     """
     x = {name: np.zeros((sizes[name], len(cells[name].A))) for name in cells}
     scans = {name: cells[name].flow(SCAN) for name in cells}
@@ -70,6 +71,8 @@ def simulate(cells, sizes, edges, inputs, end):
         first = next_crossing(cells, scans, x, until - now)
         h = until - now if first is None else first[0]
         for name, cell in cells.items():
+            if areas is not None:
+                areas[name] = areas.get(name, 0.0) + integral(cell, x[name], h)
             P, q = cell.flow(h)
             x[name] = x[name] @ P.T + q
         now += h
@@ -117,6 +120,15 @@ def root(cell, x, h, most):
         y = P @ x + q
         h = min(max(h - (y @ cell.c - cell.theta) / (cell.slope(y) @ cell.c), 0.0), most)
     return h
+
+
+def integral(cell, x, h):
+    """The integral of the states over h from x."""
+    n = len(cell.A)
+    whole = np.zeros((2 * n + 1, 2 * n + 1))
+    whole[:n, :n], whole[:n, n], whole[n + 1 :, :n] = cell.A, cell.b, np.eye(n)
+    grown = expm(whole * h)
+    return x @ grown[n + 1 :, :n].T + grown[n + 1 :, n]
 
 
 def central_differences(loss, edges, directions, step=1e-6):

@@ -112,14 +112,18 @@ def exact(cells, edges, events, directions):
     return central_differences(loss, edges, directions), simulate(cells, SIZES, edges, events, END)[0]
 
 
+def inputs_of(model, events, dt):
+    x = np.zeros((round(END / dt), 1, 3))
+    for t, _, unit in events:
+        x[round(t / dt) - 1, 0, unit] += 1  # row n ends at (n + 1) dt
+    return model.inputs(a=x)
+
+
 def of_model(text, edges, events, dt):
     model = compile_text(text)
     weights = iter(edge.w for edge in edges)
     params = type(model.params)(*(jnp.asarray(next(weights)) for _ in model.params))
-    x = np.zeros((round(END / dt), 1, 3))
-    for t, _, unit in events:
-        x[round(t / dt) - 1, 0, unit] += 1  # row n ends at (n + 1) dt
-    inputs = model.inputs(a=x)
+    inputs = inputs_of(model, events, dt)
 
     def loss(params):
         signals = model.module.run(params, model.buffers, inputs)[0]
@@ -128,6 +132,6 @@ def of_model(text, edges, events, dt):
             times = times * (time - signals.h.rest)
         return times.sum() + signals.out.v[-1].sum(), signals.h.spike.sum()
 
-    time = dt * (1 + jnp.arange(len(x)))[:, None, None]
+    time = dt * (1 + jnp.arange(round(END / dt)))[:, None, None]
     gradient, count = jax.jit(jax.grad(loss, has_aux=True))(params)
     return [np.asarray(g) for g in gradient], int(count)

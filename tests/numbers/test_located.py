@@ -7,8 +7,10 @@ from models_in_text import assert_same_signals, compile_text
 
 DT = 0.1  # ms; the inputs are such that no spike acts on another neuron in the step in which that one spikes
 
+QUICK = ("tau_s = tau_m", "two compartments", "recurrent, with delays")
 
-@pytest.mark.parametrize("name", CASES)
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.long) for n in CASES])
 def test_the_gradient_is_that_of_the_event_driven_network(name):
     layers, chains, draw, cells = CASES[name]
     edges, events = drawn(chains, *draw)
