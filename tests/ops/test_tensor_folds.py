@@ -13,16 +13,17 @@ from snnc.ops.readouts import READOUTS
 FOLDS = [readout for readout in READOUTS if readout.fold is not None]
 
 
-def run_fold(fold, sequence, dt):
+def run_fold(fold, sequences, dt):
     """Return the value after each step, by evaluating the texts of `fold`."""
 
     def evaluate(text, **holes):
         return eval(text.format(**{hole: hole for hole in holes}), {"jnp": jnp}, holes)
 
-    slots = dict(zip(fold.slots, (evaluate(text, like=sequence[0]) for text in fold.init), strict=True))
+    slots = dict(zip(fold.slots, (evaluate(text, like=sequences[0][0]) for text in fold.init), strict=True))
     values = []
-    for n, x in enumerate(sequence):
-        updated = [evaluate(text, x=x, **slots) for text in fold.update]
+    for n, operands in enumerate(zip(*sequences, strict=True)):
+        now = dict(zip("xy", operands, strict=False))
+        updated = [evaluate(text, **now, **slots) for text in fold.update]
         slots = dict(zip(fold.slots, updated, strict=True))
         values.append(evaluate(fold.value, count=jnp.asarray(n + 1), dt=dt, **slots))
     return values
@@ -31,13 +32,15 @@ def run_fold(fold, sequence, dt):
 @pytest.mark.usefixtures("strict_jax")
 @pytest.mark.parametrize("readout", FOLDS, ids=lambda readout: readout.name)
 def test_a_fold_has_the_value_of_the_sequence_so_far(readout):
-    sequence = jnp.asarray((np.random.default_rng(0).random((9, 3, 4)) < 0.2).astype(float))
+    rng = np.random.default_rng(0)
+    spikes, rest = jnp.asarray((rng.random((9, 3, 4)) < 0.2).astype(float)), jnp.asarray(rng.random((9, 3, 4)))
+    sequences = (spikes, rest)[: len(readout.operands)]
     extras = {"dt": 0.5} if readout.extras else {}
 
-    streamed = run_fold(readout.fold, sequence, 0.5)
+    streamed = run_fold(readout.fold, sequences, 0.5)
 
     for n, value in enumerate(streamed):
-        expected = getattr(runtime, readout.runtime)(sequence[: n + 1], **extras)
+        expected = getattr(runtime, readout.runtime)(*(x[: n + 1] for x in sequences), **extras)
         np.testing.assert_allclose(value, expected, rtol=1e-12)
 
 
@@ -45,14 +48,16 @@ def test_a_fold_has_the_value_of_the_sequence_so_far(readout):
 @pytest.mark.parametrize("readout", FOLDS, ids=lambda readout: readout.name)
 def test_a_fold_has_the_gradient_of_the_sequence(readout):
     rng = np.random.default_rng(1)
-    sequence = jnp.asarray(rng.random((6, 2, 3)))
+    sequences = tuple(jnp.asarray(rng.random((6, 2, 3))) for _ in readout.operands)
+    every = tuple(range(len(sequences)))
     cotangent = jnp.asarray(rng.normal(size=(2, 3)))
     extras = {"dt": 0.5} if readout.extras else {}
 
-    whole = jax.grad(lambda x: jnp.sum(cotangent * getattr(runtime, readout.runtime)(x, **extras)))
-    streamed = jax.grad(lambda x: jnp.sum(cotangent * run_fold(readout.fold, x, 0.5)[-1]))
+    whole = jax.grad(lambda *x: jnp.sum(cotangent * getattr(runtime, readout.runtime)(*x, **extras)), every)
+    streamed = jax.grad(lambda *x: jnp.sum(cotangent * run_fold(readout.fold, x, 0.5)[-1]), every)
 
-    np.testing.assert_allclose(streamed(sequence), whole(sequence), rtol=1e-12, atol=1e-14)
+    for by_step, at_once in zip(streamed(*sequences), whole(*sequences), strict=True):
+        np.testing.assert_allclose(by_step, at_once, rtol=1e-12, atol=1e-14)
 
 
 def spike_time(spikes, dt):

@@ -26,6 +26,7 @@ WRONG = [
     ("last_over_time", (LABELS,), "`x` are class numbers"),
     ("count", (SCORES,), "`spikes` has no time axis"),
     ("count", (V,), "`spikes` must be spikes, found real values"),
+    ("first_crossing_time", (SPIKES, SPIKES), "`rest` must be a time (ms), found a plain number"),
     ("first_spike_time", (LABELS,), "`spikes` must be spikes, found class numbers"),
     ("softmax", (EACH,), "`x` has no feature axis"),
     ("log_softmax", (V,), "`x` must be a plain number, found a voltage (mV)"),

@@ -27,12 +27,14 @@ MATRIX = TensorType(False, False, (3, N), ONE)
 SPIKES = TensorType(True, True, (N,), ONE, "spikes")
 SPIKE_PLANES = TensorType(True, True, (2, 3), ONE, "spikes")
 TIMES = TensorType(False, True, (N,), TIME)
+RESTS = TensorType(True, True, (N,), TIME)
 LABEL = TensorType(False, True, (), ONE, "class")
 LABELS = TensorType(True, True, (), ONE, "class")
 
 CASES = [
     *((readout.name, (x,), {}) for readout in READOUTS[:4] for x in (STEPS, PLANES, LINE, SPIKES)),
     *((name, (x,), {}) for name in ("count", "first_spike_time") for x in (SPIKES, SPIKE_PLANES)),
+    ("first_crossing_time", (SPIKES, RESTS), {}),
     *((name, (x,), {}) for name in ("softmax", "log_softmax") for x in (STEPS, PLANES, SAMPLES)),
     *((name, x, {}) for name in ("cross_entropy", "nll", "accuracy") for x in ((SAMPLES, LABEL), (STEPS, LABEL))),
     *((name, (STEPS, LABELS), {}) for name in ("cross_entropy", "nll", "accuracy")),

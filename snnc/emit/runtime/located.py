@@ -138,14 +138,3 @@ def power_series(x: Array, coefficients: tuple[float, ...]) -> Array:
     for c in coefficients[-2::-1]:
         total = total * x + c
     return total
-
-
-def first_crossing_time(spikes: Array, rest: Array, *, dt: float) -> Array:
-    """Return the time of the first spike in ms: [T, B, ...] -> [B, ...].
-
-    Step n ends at (n + 1) dt and its spike came `rest` before; a silent unit gets
-    (T + 1) dt.
-    """
-    silent = jnp.cumprod(1.0 - spikes, axis=0)
-    is_first = spikes * (jnp.cumsum(spikes, axis=0) == 1.0)
-    return dt * (1.0 + jnp.sum(silent, axis=0)) - jnp.sum(is_first * rest, axis=0)

@@ -43,6 +43,18 @@ def first_spike_time(spikes: Array, *, dt: float) -> Array:
     return dt * (1.0 + jnp.sum(silent, axis=0))
 
 
+def first_crossing_time(spikes: Array, rest: Array, *, dt: float) -> Array:
+    """Return the time of the first spike in ms: [T, B, ...] -> [B, ...].
+
+    Step n ends at (n + 1) dt and its spike came `rest` before; a silent unit gets
+    (T + 1) dt.
+    """
+    silent = jnp.cumprod(1.0 - spikes, axis=0)
+    before = jnp.concatenate([jnp.ones_like(spikes[:1]), silent[:-1]])
+    late = jnp.sum(before * spikes * rest, axis=0)
+    return dt * (1.0 + jnp.sum(silent, axis=0)) - late
+
+
 def softmax(x: Array) -> Array:
     """Return exp(x) / sum exp(x) over the last axis: same shape, plain numbers."""
     return jax.nn.softmax(x, axis=-1)
