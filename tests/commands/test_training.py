@@ -156,7 +156,7 @@ def test_a_recipe_starts_from_the_weights_of_another(snnc, tmp_path, write_model
             marks=pytest.mark.long,
         ),
         ("adamw(lr = cosine(2e-2, warmup = 9 epochs), weight_decay = 1e-2)", "precision = f16_residual"),
-        ("sgd(lr = 0.1)", "learn = bptt(checkpoint = auto)"),
+        pytest.param("sgd(lr = 0.1)", "learn = bptt(checkpoint = auto)", marks=pytest.mark.long),
     ],
     ids=["momentum", "rmsprop", "adamax", "adamw", "sgd"],
 )
@@ -186,6 +186,7 @@ def test_the_exported_data_train_the_emitted_file_alone(snnc, tmp_path, write_mo
         assert {"h.tau", "pixels_h.dense.w", "h_out.dense.w"} == set(weights)
 
 
+@pytest.mark.long  # in the quick suite the tutorial's commands do it
 def test_a_new_file_trains(snnc):
     snnc("new", "first")
     record = final(snnc("train", "first.snn", "--epochs", "2", "--json", "--no-plots"))

@@ -3,9 +3,11 @@
 import ast
 import importlib.util
 import itertools
-import json
 
 import pytest
+
+from snnc import pipeline
+from snnc.diagnostics import CompileError
 
 MUCH = 4 << 30
 IMPORTS = {"__future__", "argparse", "collections.abc", "functools", "typing", "jax", "jax.numpy", "numpy", "optax"}
@@ -194,16 +196,19 @@ def load(path):
     return module
 
 
-def test_comments_stay_comments_and_the_file_trains(tmp_path, snnc):
-    (tmp_path / "m.snn").write_text(model(DOC=COMMENTS), encoding="utf-8")
+def test_comments_stay_comments_and_a_file_and_a_folder_with_hostile_names_train(tmp_path, run_in):
+    folder = tmp_path / 'a "quoted"\n{{ name }}'
+    folder.mkdir()
+    (folder / 'm"\n.snn').write_text(model(DOC=COMMENTS), encoding="utf-8")
 
-    compiled = snnc("compile", "m.snn")
-    trained = snnc("train", "m.snn", "--no-plots", memory=MUCH)
+    compiled = run_in(folder, "compile", 'm"\n.snn', "-o", "m.py")
+    trained = run_in(folder, "train", 'm"\n.snn', "--no-plots", memory=MUCH)
 
     assert compiled.returncode == 0, compiled.stderr
-    assert_harmless(tmp_path / "m.py")
+    assert_harmless(folder / "m.py")
     assert trained.returncode == 0, trained.stderr
-    assert not (tmp_path / "PWNED").exists()
+    assert list(itertools.islice(folder.rglob("weights.safetensors"), 2))
+    assert not list(tmp_path.rglob("PWNED"))
 
 
 CELL = "neuron NAME {\n param PARAM = 10 ms in (0 ms, inf) trainable\n input PORT = 0\n state STATE = 0\n"
@@ -254,17 +259,22 @@ RESERVED = {"spike", "x", "I", "v", "n", "key"}
 """Words that the language keeps in some of these places; each is refused in words."""
 
 
+def refused_words(path):
+    """Return the words that the findings about a file name."""
+    try:
+        pipeline.load(path)
+    except CompileError as error:
+        return {word for word in WORDS for found in error.diagnostics if f"`{word}`" in found.message}
+    return set()
+
+
 @pytest.mark.parametrize("roles", [as_types_layers_and_parameters, as_states, as_ports, as_inputs, as_outputs])
 def test_words_of_python_and_of_the_emitted_file_are_names_like_others(tmp_path, snnc, roles):
     """All words at once; the emitted file is executed, and traced over a sequence."""
-    words = WORDS
-    (tmp_path / "m.snn").write_text(roles(words))
-    checked = snnc("check", "m.snn", "--json")
-    if checked.returncode:
-        kept = {word for word in words for found in json.loads(checked.stdout) if f"`{word}`" in found["message"]}
-        assert kept <= RESERVED, checked.stdout
-        words = [word for word in words if word not in kept]
-        (tmp_path / "m.snn").write_text(roles(words))
+    (tmp_path / "m.snn").write_text(roles(WORDS))
+    kept = refused_words(tmp_path / "m.snn")
+    assert kept <= RESERVED
+    (tmp_path / "m.snn").write_text(roles([word for word in WORDS if word not in kept]))
 
     compiled = snnc("compile", "m.snn", "-o", "out.py")
 
@@ -297,7 +307,9 @@ def test_hard_words_train(tmp_path, snnc):
     assert run.returncode == 0, run.stderr
 
 
-@pytest.mark.parametrize("word", ["__import__", "_", "class_", "_v"])
+@pytest.mark.parametrize(
+    "word", ["__import__", *(pytest.param(w, marks=pytest.mark.long) for w in ("_", "_v")), "class_"]
+)
 def test_names_of_the_emitted_file_are_not_for_authors(tmp_path, refused, word):
     (tmp_path / "m.snn").write_text(model(STATE=word))
 
@@ -333,7 +345,12 @@ def two(neurons, layers, edges):
     return TWO.replace("NEURONS", neurons).replace("LAYERS", "\n".join(lines)).replace("EDGES", "\n".join(edges))
 
 
-@pytest.mark.parametrize(("first", "second"), PAIRS)
+QUICK_PAIRS = (("Cell", "CellState"), ("Cell", "cell"), ("A", "a_start"), ("Step", "step_neuron"))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [pytest.param(*p, marks=() if p in QUICK_PAIRS else pytest.mark.long) for p in PAIRS]
+)
 def test_types_whose_emitted_names_meet(tmp_path, snnc, first, second):
     other = (
         cell(NAME=second)
@@ -385,7 +402,12 @@ def test_layers_whose_emitted_names_meet(tmp_path, snnc, layers, edges):
 FILES = ("a b.snn", "a\nb.snn", 'x""".snn', "a\\.snn", "{{7*7}} {% raw %}.snn", "-x.snn", "\u202ea'b.snn")
 
 
-@pytest.mark.parametrize("name", FILES)
+QUICK_FILES = ("a\nb.snn", 'x""".snn', "{{7*7}} {% raw %}.snn", "-x.snn")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK_FILES else pytest.param(name, marks=pytest.mark.long) for name in FILES]
+)
 def test_names_of_files_are_no_code(tmp_path, run_in, name):
     (tmp_path / name).write_text(model())
 
@@ -394,14 +416,3 @@ def test_names_of_files_are_no_code(tmp_path, run_in, name):
     assert result.returncode == 0, result.stderr
     assert_harmless(tmp_path / "out.py")
     assert load(tmp_path / "out.py").MODEL == "Net"
-
-
-def test_a_folder_with_a_hostile_name_trains(tmp_path, run_in):
-    folder = tmp_path / 'a "quoted"\n{{ name }}'
-    folder.mkdir()
-    (folder / 'm"\n.snn').write_text(model())
-
-    result = run_in(folder, "train", 'm"\n.snn', "--no-plots", memory=MUCH)
-
-    assert result.returncode == 0, result.stderr
-    assert list(itertools.islice(folder.rglob("weights.safetensors"), 2))
