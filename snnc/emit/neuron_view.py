@@ -86,7 +86,7 @@ def neuron_view(body: Body, adjoint: Adjoint | None) -> NeuronView:
         signals=tuple(FieldView(field_name(p.name.replace(".", "_")), p.unit) for p in body.published),
         formals="".join(f", {local_name(port)}: Array" for port in body.ports)
         + (", chance: Array" if body.random else "")
-        + "".join(f", {shift_name(drift.port)}: Value = 0.0" for drift in body.drifts),
+        + (", *_shifts: Array" if body.drifts else ""),  # nothing by themselves: they carry a gradient
         start_formals=", keys: Array, name: int" if draws_states(body) else "",
         starts=tuple(_start(slot, body) for slot in body.slots),
         state_values=", ".join(local_name(slot.name) for slot in body.slots),
@@ -119,11 +119,6 @@ def bound_parameters(body: Body) -> tuple[str, ...]:
 def draws_states(body: Body) -> bool:
     """Whether the start of a sample is random."""
     return any(isinstance(slot.init, model.Drawn) for slot in body.slots)
-
-
-def shift_name(port: str) -> str:
-    """Return the name of a shift in time of what arrives at a port: nothing by itself, it carries a gradient."""
-    return f"{local_name(port)}_shift"
 
 
 def _plain(expr: Expr) -> str:

@@ -30,6 +30,8 @@ def lower_located(layer: model.Layer, name: str, connected: tuple[str, ...], ext
         else "emits spikes of different sizes" if rule.emit is not None
         else "fires when its condition `rising`" if rule.rising
         else f"is read as `{extra.tested[0]}.pre`" if extra.tested
+        else "has a name `rest`, which is that of the time after a spike"
+        if "rest" in {*(s.name for s in neuron.states), *connected, *(p.name for p in neuron.params)}
         else ""
     )  # fmt: skip
     if wrong:
