@@ -65,7 +65,7 @@ def test_a_located_network_learns_by_the_same_rule(race, tmp_path, snnc):
     text = (tmp_path / "race.snn").read_text()
     (tmp_path / "inside.snn").write_text(text.replace("  dt = 0.5 ms", "  dt = 1 ms\n  events = located"))
 
-    result = snnc("train", "inside.snn", "--epochs", "3", "--json")
+    result = snnc("train", "inside.snn", "--epochs", "3", "--no-plots")
 
     assert result.returncode == 0, result.stderr
     lines = (tmp_path / "runs" / "inside" / "metrics.jsonl").read_text().splitlines()

@@ -44,7 +44,7 @@ def trained(run_in, folder, learn, *more):
 
 def test_a_rule_of_its_own_on_one_edge_and_gradients_on_the_others(run_in, tmp_path):
     loss = "loss = cross_entropy(logits, label)\n  optimizer = adamw(lr = 3e-2, weight_decay = 1e-2)"
-    final, mixed = trained(run_in, tmp_path, loss)
+    final, mixed = trained(run_in, tmp_path, loss, "--no-plots")
     unlearned, alone = trained(run_in, tmp_path, "learn = none()")
 
     # the readout does not act on the hidden layer, so that its weights are those of plasticity alone
@@ -59,7 +59,7 @@ DIGITS = Path(__file__).parents[2] / "models" / "digits_stdp.snn"
 
 
 def accuracy_without_labels(run_in, folder, *more):
-    result = run_in(folder, "train", DIGITS, "--out", "run", "--json", *more)
+    result = run_in(folder, "train", DIGITS, "--out", "run", "--json", "--no-plots", *more)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout.splitlines()[-1])["test"]["accuracy"]
 
