@@ -105,7 +105,8 @@ def class_name(name: str) -> str:
     """
     text = (name[:1].upper() + name[1:]).lstrip("_")
     clash = any(
-        n in _TYPES or n in _BUILTINS for n in (text, f"{text}State", f"{text}Signals", f"{text}Kept", f"{text}Traces")
+        n in _TYPES or n in _BUILTINS or n in runtime_functions()
+        for n in (text, f"{text}State", f"{text}Signals", f"{text}Kept", f"{text}Traces")
     )
     return f"{text}Neuron" if clash or not text else text
 

@@ -198,7 +198,10 @@ def _encode_lines(network: model.Network, recipe: model.Recipe, events: tuple[mo
             extras = "".join(f", {e}={2 if timed else 1}" for e in spec.extras)
             lines.append(f"{name} = {spec.runtime}({name}{options}{extras})")
         if data.encoder is None:
-            lines += [] if timed else [f"{name} = {name}[None]"]
+            axes = (
+                "[None, :, None]" if any(f.name == node.name and f.shape == () for f in data.fields or ()) else "[None]"
+            )
+            lines += [] if timed else [f"{name} = {name}{axes}"]
             continue
         encoder = ENCODERS[data.encoder.name]
         arguments = dict(data.encoder.args)
@@ -212,9 +215,7 @@ def _encode_lines(network: model.Network, recipe: model.Recipe, events: tuple[mo
 
 def _event_shares(network: model.Network, recipe: model.Recipe, events: tuple[model.Input, ...]) -> tuple[str, ...]:
     """Say for each input in `events` how long its lists may be."""
-    shares = []
-    for node in events:
-        shares.append(f'"{node.name}": {number_text(event_share(node, network, recipe))}')
+    shares = [f'"{node.name}": {number_text(event_share(node, network, recipe))}' for node in events]
     if not shares:
         return ()
     comment = "# spikes are read as lists of events no longer than these shares of what they stand for"

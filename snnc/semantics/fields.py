@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from snnc import model
 from snnc.diagnostics import Code, Findings, Label, did_you_mean
+from snnc.expr import variables
 from snnc.ops.encoders import ENCODERS, TRANSFORMS
 from snnc.semantics.data_sets import plain_options
 from snnc.source import Span
@@ -14,6 +15,14 @@ def expects_time(network: model.Network, data: model.DataSet) -> bool:
     if data.encoder is None:
         return bool(network.layers)
     return ENCODERS[data.encoder.name].steps is None
+
+
+def is_held(node: model.Input, network: model.Network) -> bool:
+    """Whether an input is read by third factors of plasticity alone, so that one value a sample is held over its steps."""
+    sources = [s for layer in network.layers for _, signals in layer.ports for s in signals]
+    sources += [s for op in network.operations for s in op.sources]
+    factors = [v for edge in network.plastic for f in edge.factors for v in variables(f.value)]
+    return f"input:{node.name}" in factors and all(s.node != node.name for s in sources)
 
 
 def match_fields(
@@ -87,6 +96,8 @@ def _check_input(
             findings.add(Code.BAD_SETTING, data.encoder.span, encoded, help=encoder.doc)
             return steps
         shape, kind = encoded, encoder.kind
+    elif not field.time and is_held(node, network):
+        shape = shape or (1,)
     elif not field.time and network.layers:
         needs_encoder(data, field.name, findings)
         return steps

@@ -79,3 +79,35 @@ def test_units_find_digits_without_labels(run_in, tmp_path):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_whole_training_reaches_what_docs_results_says(run_in, tmp_path, seed):
     assert accuracy_without_labels(run_in, tmp_path, "--seed", seed) >= 0.85
+
+
+REWARDED = """\
+edition 2026
+import std.neurons (LIF)
+import std.plasticity (RSTDP)
+network Circuit {
+  dt = 1 ms
+  input spikes : spikes[20]
+  input reward : real[1]
+  layer out = LIF[1](tau = 20 ms)
+  spikes -> dense(init = uniform(0, 0.3), learn = RSTDP(reward = reward * out.spike, tau_c = 25 ms, a_plus = 0.3)) -> out
+}
+data task = reward_task(samples = 60, units = 20, steps = 100, test = 0.2)
+train reinforced of Circuit on task {
+  epochs = 1
+  batch = 12
+  learn = none()
+  metric earned = mean(sum_over_time(out.spike * reward))
+}
+"""
+
+
+def test_a_reward_of_each_sample_is_held_over_its_steps(run_in, tmp_path):
+    (tmp_path / "net.snn").write_text(REWARDED)
+    result = run_in(tmp_path, "train", "net.snn", "--json")
+
+    assert result.returncode == 0, result.stderr
+    weights = load_file(tmp_path / "runs" / "net" / "weights.safetensors")["spikes_out.dense.w"]
+    assert weights.shape == (20, 1)
+    assert np.ptp(weights) > 0
+    assert np.isfinite(json.loads(result.stdout.splitlines()[-1])["test"]["earned"])
