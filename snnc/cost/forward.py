@@ -8,7 +8,6 @@ from snnc.cost.arrays import parameters, state_bytes
 from snnc.cost.tape import Entry
 from snnc.cost.timeline import Peak
 from snnc.cost.wiring import NUMBER, Case
-from snnc.rules.paths import is_spiking
 from snnc.rules.synapses import synapses_of
 
 UNSURE = "the temporary arrays of a rule that learns while the network runs"
@@ -19,13 +18,11 @@ def traces(case: Case) -> tuple[Entry, ...]:
     assert case.recipe is not None
     rule, found = case.recipe.rule, []
     for synapses in synapses_of(case.plan, rule):
-        n, m = synapses.node.op.weights()[0].shape
-        own = n * m * (m if synapses.coupled == "all" else 1)
-        counts = {slot: n if slot in synapses.shared else own for slot in synapses.slots}
-        if synapses.coupled or (rule.name == "eprop" and is_spiking(synapses.layer)):
-            counts["spike"] = own
+        counts = {slot: prod(synapses.shape(slot)) for slot in synapses.slots}
+        if synapses.coupled or synapses.filtered:
+            counts["spike"] = prod(synapses.own)
         if synapses.late:
-            counts["source, late"] = synapses.late * n
+            counts["source, late"] = synapses.late * synapses.own[-2]
         found += [Entry(synapses.node.name, what, count * case.batch * NUMBER) for what, count in counts.items()]
     return tuple(found)
 

@@ -74,7 +74,7 @@ def online_view(plan: StepPlan, recipe: model.Recipe) -> OnlineView:
     streaming = network_printer(network, step=True, folds=folds, steps=recipe.steps)
     now, late = step_lines(plan.order, plan, {}, step_states(plan), "state.n", keep=True)
     read = read_layer(plan, recipe, Findings()) if rule.name == "decolle" else None
-    traces = [_Traces(plan, synapses, rule.name) for synapses in synapses_of(plan, rule)]
+    traces = [_Traces(plan, synapses) for synapses in synapses_of(plan, rule)]
     _, fields = state_starts(plan, folds)
     layers = [layer.name for layer in network.layers]
     gradients = tuple(t.gradient() for t in traces)
@@ -174,19 +174,21 @@ def _needed(rows: Jacobian, read: set[str]) -> set[str]:
     return found
 
 
+def _sizes(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))
+
+
 class _Traces:
     """What the synapses of one `dense` remember, and the gradient of its weights."""
 
-    def __init__(self, plan: StepPlan, synapses: Synapses, rule: str) -> None:
-        self.plan, self.synapses, self.rule = plan, synapses, rule
+    def __init__(self, plan: StepPlan, synapses: Synapses) -> None:
+        self.plan, self.synapses = plan, synapses
         self.op, self.at = identifier(synapses.node.name), identifier(synapses.layer.name)
         rows = jacobian_of(plan, synapses.layer)
         assert isinstance(rows, Jacobian)
         self.rows = rows
         self.entries: dict[str, Expr] = {}  # what is read of the rows, by name
-        self.n, self.m = synapses.node.op.weights()[0].shape
-        self.filtered = rule == "eprop" and is_spiking(synapses.layer)
-        self.spikes = self.filtered or bool(synapses.coupled)
+        self.own = "pair" if synapses.coupled == "all" else "synapse"
         self.written = self._write()
 
     @property
@@ -199,44 +201,40 @@ class _Traces:
         return f"{self.op}_{field_name(slot)}"
 
     def _kind(self, slot: str) -> str:
-        return "source" if slot in self.synapses.shared else "pair" if self.synapses.coupled == "all" else "synapse"
-
-    def _shape(self, kind: str) -> str:
-        sizes = {"source": f"{self.n}", "synapse": f"{self.n}, {self.m}", "pair": f"{self.m}, {self.n}, {self.m}"}
-        return sizes[kind]
+        return "source" if slot in self.synapses.shared else self.own
 
     def names(self) -> list[str]:
         return [field.name for field in self.fields()]
 
     def fields(self) -> list[FieldView]:
         s = self.synapses
-        own = "pair" if s.coupled == "all" else "synapse"
+        own = _sizes(s.own)
         found = [
             FieldView(
                 self._trace(slot),
-                f"d{slot}/dw of {s.layer.name} by {s.node.name}, [B, {self._shape(self._kind(slot))}]",
+                f"d{slot}/dw of {s.layer.name} by {s.node.name}, [B, {_sizes(s.shape(slot))}]",
             )
             for slot in s.slots
         ]
         if s.coupled:
-            found.append(FieldView(f"{self.op}_of_spike", f"dspike/dw, [B, {self._shape(own)}]"))
-        if self.filtered:
-            found.append(
-                FieldView(f"{self.op}_filtered", f"dspike/dw as the readout holds it, [B, {self._shape(own)}]")
-            )
+            found.append(FieldView(f"{self.op}_of_spike", f"dspike/dw, [B, {own}]"))
+        if self.synapses.filtered:
+            found.append(FieldView(f"{self.op}_filtered", f"dspike/dw as the readout holds it, [B, {own}]"))
         if s.late:
             found.append(
-                FieldView(f"{self.op}_late", f"what {s.node.name} carried in the last steps, [{s.late}, B, {self.n}]")
+                FieldView(
+                    f"{self.op}_late", f"what {s.node.name} carried in the last steps, [{s.late}, B, {s.own[-2]}]"
+                )
             )
         return found
 
     def starts(self) -> list[str]:
         s = self.synapses
-        own = "pair" if s.coupled == "all" else "synapse"
-        texts = [f"{self._trace(slot)}=jnp.zeros((batch, {self._shape(self._kind(slot))}))" for slot in s.slots]
-        texts += [f"{self.op}_of_spike=jnp.zeros((batch, {self._shape(own)}))"] if s.coupled else []
-        texts += [f"{self.op}_filtered=jnp.zeros((batch, {self._shape(own)}))"] if self.filtered else []
-        texts += [f"{self.op}_late=jnp.zeros(({s.late}, batch, {self.n}))"] if s.late else []
+        own = _sizes(s.own)
+        texts = [f"{self._trace(slot)}=jnp.zeros((batch, {_sizes(s.shape(slot))}))" for slot in s.slots]
+        texts += [f"{self.op}_of_spike=jnp.zeros((batch, {own}))"] if s.coupled else []
+        texts += [f"{self.op}_filtered=jnp.zeros((batch, {own}))"] if s.filtered else []
+        texts += [f"{self.op}_late=jnp.zeros(({s.late}, batch, {s.own[-2]}))"] if s.late else []
         return texts
 
     def _carried(self) -> str:
@@ -250,7 +248,7 @@ class _Traces:
     def gradient(self) -> LineView:
         s = self.synapses
         weight = f"{identifier(s.node.path('w'))}"
-        if self.filtered:
+        if self.synapses.filtered:
             text = f"over_synapses({self.op}_filtered, d_{self.at}.spike)"
         elif s.slots == s.shared and len(s.slots) == 1 and acts_as_port(self.rows, s.port, s.slots[0]):
             text = f"over_synapses({self._trace(s.slots[0])}, d_{self.at}_{s.port})"
@@ -283,13 +281,13 @@ class _Traces:
         new = self._drive_line()
         for slot in s.slots:
             new.append(LineView("", f"{self._trace(slot)} = {self._row(slot, self._kind(slot))}"))
-        own = "pair" if s.coupled == "all" else "synapse"
         if s.coupled:
-            new.append(LineView("", f"{self.op}_of_spike = {self._row(SPIKE, own)}"))
-        elif self.filtered:
+            new.append(LineView("", f"{self.op}_of_spike = {self._row(SPIKE, self.own)}"))
+        elif self.synapses.filtered:
             new.append(
                 LineView(
-                    "", f"{self.op}_filtered = {self._leak()} * traces.{self.op}_filtered + {self._row(SPIKE, own)}"
+                    "",
+                    f"{self.op}_filtered = {self._leak()} * traces.{self.op}_filtered + {self._row(SPIKE, self.own)}",
                 )
             )
         if s.late:

@@ -13,7 +13,7 @@ from snnc.lower.gradients import adjoint_of
 from snnc.lower.traces import Jacobian, jacobian, shared_traces, traced
 from snnc.ops.memory import Delay
 from snnc.plan import StepPlan
-from snnc.rules.paths import readers
+from snnc.rules.paths import is_spiking, readers
 
 FORWARD = ("ottt", "ostl", "d_rtrl", "decolle")
 
@@ -41,6 +41,17 @@ class Synapses:
     shared: tuple[str, ...]
     coupled: str = ""  # "" | own | all
     recurrent: str = ""  # the dense whose weights couple
+    filtered: bool = False  # whether spikes count as the readouts hold them, by e-prop
+
+    @property
+    def own(self) -> tuple[int, ...]:
+        """The shape of a trace of its own for each synapse, without samples."""
+        n, m = self.node.op.weights()[0].shape
+        return (m, n, m) if self.coupled == "all" else (n, m)
+
+    def shape(self, slot: str) -> tuple[int, ...]:
+        """Return the shape of the trace of a slot, without samples."""
+        return self.own[-2:-1] if slot in self.shared else self.own
 
 
 def synapses_of(plan: StepPlan, rule: model.Rule) -> tuple[Synapses, ...]:
@@ -58,7 +69,9 @@ def synapses_of(plan: StepPlan, rule: model.Rule) -> tuple[Synapses, ...]:
         coupled = {"ostl": "all", "d_rtrl": "own"}.get(rule.name, "") if recurrent else ""
         each_own = any(p.per != "layer" for p in layer.neuron.params)
         shared = () if coupled or each_own else shared_traces(rows, port, slots)
-        found.append(Synapses(node, layer, port, late, end, slots, shared, coupled, recurrent if coupled else ""))
+        filtered = rule.name == "eprop" and is_spiking(layer)
+        recurrent = recurrent if coupled else ""
+        found.append(Synapses(node, layer, port, late, end, slots, shared, coupled, recurrent, filtered))
     return tuple(found)
 
 
