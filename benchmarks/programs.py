@@ -129,7 +129,7 @@ def run_loss(module: Any) -> Loss:
 def differentiated_by_jax(text: str) -> Any:
     """Return the emitted module with JAX's own gradient in place of every derived one."""
     module: Any = load_module(text)
-    module.layer_loop = lambda step, adjoint, *rest: loops.layer_loop_by_jax(step, *rest)
+    module.layer_loop = lambda step, adjoint, *rest, **_: loops.layer_loop_by_jax(step, *rest)
     module.time_loop = lambda step, adjoint, collect, *rest: loops.time_loop_by_jax(step, *rest)
     return module
 

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from snnc.harness.runtime import update_loops_in_place
+
 # golden files are compared, recordings are made in other environments, and a conftest is no module of tests
 collect_ignore_glob = ["emit/golden/*", "recordings/*.py", "conftest.py", "*/conftest.py"]
 
 
 # XLA without its optimisations compiles three times as fast, and nothing here runs for long. Without FMA, too: such a
 # compiler writes an expression out once for each use, and a maximum shall equal the value that it is the maximum of.
+# Loops are updated in place as users' are.
 COMPILE_FAST = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_max_isa=AVX"
 
 
@@ -25,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if "not long" not in config.option.markexpr or "XLA_FLAGS" in os.environ or platform.machine() != "x86_64":
         return
     os.environ["XLA_FLAGS"] = COMPILE_FAST
+    update_loops_in_place()
     import jax
 
     jax.devices()  # reads the flags, once for the process

@@ -9,6 +9,7 @@ from snnc.emit.names import field_name, local_name
 from snnc.emit.pytext import python_text
 from snnc.emit.statement_text import FieldView, LineView, comment_of, emission_text, slope_lines
 from snnc.expr import Num
+from snnc.lower.adjoint import state_by_ports
 from snnc.plan import KEPT, NEXT, OUT, Adjoint, Assign, Body, Pullback
 
 
@@ -21,6 +22,7 @@ class AdjointView:
     lines: tuple[LineView, ...]
     slots: str  # the arguments of `_replace`, "" if no slot has a cotangent
     ports: str
+    by_ports: bool  # whether the cotangents of all slots follow from those of the ports
     shifts: bool  # whether those of the ports are followed by those of the times of what arrives
     learned: str
     spike: str  # the spikes as a method of what is kept sees them; "" if they do not follow
@@ -55,6 +57,7 @@ def adjoint_view(body: Body, adjoint: Adjoint) -> AdjointView:
         lines=tuple(lines),
         slots=", ".join(f"{field_name(s)}={python_text(e, name)}" for s, e in adjoint.slots),
         ports=", ".join([*(python_text(ports.get(p, Num(0.0)), name) for p in body.ports), *shifts]) + comma,
+        by_ports=state_by_ports(body, adjoint),
         shifts=bool(shifts),
         learned="{" + ", ".join(f'"{field_name(c)}": {python_text(e, name)}' for c, e in adjoint.learned) + "}",
         spike=""

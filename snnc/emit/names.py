@@ -92,7 +92,7 @@ def function_name(name: str) -> str:
     """
     text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     taken = _top_level()
-    clash = any(n in taken for n in (text, f"{text}_start", f"{text}_step", f"{text}_adjoint"))
+    clash = any(n in taken for n in (text, f"{text}_start", f"{text}_step", f"{text}_adjoint", f"{text}_before"))
     clash = clash or text.startswith("_") or _AFFIXED.fullmatch(text) is not None
     return f"{text.lstrip('_')}_neuron" if clash else text
 

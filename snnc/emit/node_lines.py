@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from snnc import model
 from snnc.emit.names import field_name, function_name, identifier, stream_number
 from snnc.emit.statement_text import LineView, chain_text, place
+from snnc.lower.adjoint import state_by_ports
 from snnc.ops.delays import WithTimes
 from snnc.ops.dense import Dense
 from snnc.ops.memory import Delay, Dropout
 from snnc.ops.norms import BatchNorm, values_of_a_channel
 from snnc.ops.operation import Buffer, Weight
-from snnc.plan import StepPlan
+from snnc.plan import Adjoint, StepPlan
 
 Active = model.Layer | model.OpNode
 
@@ -166,24 +167,27 @@ def layer_line(
     plan: StepPlan,
     ports: list[str],
     truncate: int | None,
-    derived: bool,
+    adjoint: Adjoint | None,
     ends: bool,
     written: tuple[str, ...] | None,
 ) -> LineView:
     """Print the time loop of one layer over a sequence; with `ends` its last state is kept.
 
-    `ports` are the texts of what arrives. With `written` a kernel runs it and writes these signals.
+    `ports` are the texts of what arrives. With `written` a kernel runs it and writes these signals. Without an adjoint JAX
+    differentiates it.
     """
     body = plan.body(layer.name)
     name = identifier(layer.name)
     function = function_name(body.name)
-    args = [f"{function}_step"] + ([f"{function}_adjoint"] if derived else [])
+    args = [f"{function}_step"] + ([] if adjoint is None else [f"{function}_adjoint"])
     args += [f"c.{field_name(layer.name)}", f"state.{field_name(layer.name)}", tuple_text(ports, True), "steps"]
     args += [] if written is None else [tuple_text([f'"{field_name(s.replace(".", "_"))}"' for s in written], True)]
     args += [] if truncate is None else [str(truncate)]
+    read_back = adjoint is not None and written is None and state_by_ports(body, adjoint)
+    args += [f"before={function}_before"] if read_back else []
     comment = f"{layer.name}: {layer.neuron.name}, time loop  ({place(layer.span)})"
     end = f"{name}_state" if ends or any(slot.carry for slot in body.slots) else "_"
-    loop = "fused_loop" if written is not None else "layer_loop" if derived else "layer_loop_by_jax"
+    loop = "fused_loop" if written is not None else "layer_loop_by_jax" if adjoint is None else "layer_loop"
     return LineView(comment, f"{end}, {name} = {loop}({', '.join(args)})")
 
 

@@ -67,10 +67,10 @@ def sequence_view(
             loops.append(loop.view())
             lines.append(loop.call(truncate, ends))
         elif isinstance(first, model.Layer):
-            derived = not isinstance(adjoints[plan.body(first.name).name], str)
-            written = kernels.get(first.name)
+            found, written = adjoints[plan.body(first.name).name], kernels.get(first.name)
+            adjoint = None if isinstance(found, str) else found
             written = None if isinstance(written, str) else written
-            lines.append(layer_line(first, plan, port_arrays(first, plan), truncate, derived, ends, written))
+            lines.append(layer_line(first, plan, port_arrays(first, plan), truncate, adjoint, ends, written))
         elif carries(model.Signal(first.name), plan) == MOVED:
             lines.append(moved_line(first, plan, ends))
         elif is_ring(first):

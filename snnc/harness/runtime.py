@@ -1,4 +1,4 @@
-"""Sets up the process before JAX computes anything: the allocator and the cache of compiled programs.
+"""Sets up the process before JAX computes anything: the allocator, how XLA copies, and the cache of compiled programs.
 
 JAX writes an entry of its cache in place, so a second process may read half of it, and a killed one leaves it broken
 for good. Each process therefore works on its own folder of hard links to the shared entries, and moves what it added
@@ -14,11 +14,15 @@ import shutil
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 _ENTRIES = "*-cache"
 _ABANDONED = 24 * 3600.0  # seconds after which a private folder belongs to a killed process
 _SHARED_BYTES = 512 * 2**20
+
+FEW_COPIES = "--xla_cpu_copy_insertion_use_region_analysis"
+_VERSIONS_WITH_FEW_COPIES = ((0, 10), (0, 11))  # of jaxlib, first and last that were looked at
 
 
 def prepare_runtime() -> tuple[str, ...]:
@@ -26,6 +30,8 @@ def prepare_runtime() -> tuple[str, ...]:
     done = []
     if keep_freed_memory():
         done.append("freed memory kept")
+    if update_loops_in_place():
+        done.append("loops updated in place")
     folder = cache_folder()
     if use_compilation_cache(folder):
         done.append(f"compiled programs cached in {folder}")
@@ -46,6 +52,22 @@ def keep_freed_memory() -> bool:
         return False
     trim_threshold, mmap_max, arena_max = -1, -4, -8  # malloc.h
     return all((mallopt(arena_max, 1), mallopt(mmap_max, 0), mallopt(trim_threshold, 2**31 - 1)))
+
+
+def update_loops_in_place() -> bool:
+    """Let XLA update the states of a loop without copying them first; False where it may not be asked to.
+
+    XLA knows from the order of a loop's instructions which copies are needless, and asks itself so on GPUs but not on
+    CPUs. No effect on results; a time loop of small layers takes a fifth less time. A flag that XLA does not know ends the
+    process, hence only the versions that know it are asked; what `XLA_FLAGS` says already stays.
+    """
+    first, last = _VERSIONS_WITH_FEW_COPIES
+    flags = os.environ.get("XLA_FLAGS", "")
+    if not first <= tuple(map(int, version("jaxlib").split(".")[:2])) <= last:
+        return False
+    if FEW_COPIES not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {FEW_COPIES}=true".strip()
+    return f"{FEW_COPIES}=true" in os.environ["XLA_FLAGS"]
 
 
 def cache_folder() -> Path:

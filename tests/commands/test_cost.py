@@ -130,7 +130,7 @@ def test_products_are_counted_as_by_xla(snnc, model_file, name):
 def test_the_tape_of_jax_is_what_jax_keeps(snnc, model_file, monkeypatch, name):
     path = model_file(name)
     module, state, fields, _ = compiled_step(path)
-    monkeypatch.setattr(module, "layer_loop", lambda step, adjoint, *rest: loops.layer_loop_by_jax(step, *rest))
+    monkeypatch.setattr(module, "layer_loop", lambda step, adjoint, *rest, **_: loops.layer_loop_by_jax(step, *rest))
     monkeypatch.setattr(
         module, "time_loop", lambda step, adjoint, collect, *rest: loops.time_loop_by_jax(step, *rest), raising=False
     )
