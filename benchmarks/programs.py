@@ -130,6 +130,7 @@ def differentiated_by_jax(text: str) -> Any:
     """Return the emitted module with JAX's own gradient in place of every derived one."""
     module: Any = load_module(text)
     module.layer_loop = lambda step, adjoint, *rest, **_: loops.layer_loop_by_jax(step, *rest)
+    module.dense_over_time = module.dense
     module.time_loop = lambda step, adjoint, collect, *rest: loops.time_loop_by_jax(step, *rest)
     return module
 

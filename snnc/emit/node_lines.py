@@ -113,7 +113,7 @@ def operation_line(node: model.OpNode, plan: StepPlan, local: Mapping[model.Sign
     sources = tuple(source_text(node, k, plan.network, local) for k in range(len(node.sources)))
     if isinstance(node.op, Delay):  # of 0 steps
         return LineView(operation_comment(node), f"{identifier(node.name)} = {sources[0]}")
-    text = node.op.text(sources, weight_texts(node, step))
+    text = (node.op.text if step else node.op.text_over_time)(sources, weight_texts(node, step))
     return LineView(operation_comment(node), f"{identifier(node.name)} = {text}")
 
 
@@ -141,7 +141,7 @@ def product_line(node: model.OpNode, plan: StepPlan) -> LineView:
     """Print a `dense` over a sequence that may come as event lists."""
     assert isinstance(node.op, Dense)
     source, weights = source_text(node, 0, plan.network, {}), weight_texts(node)
-    product = f"(event_dense if isinstance({source}, Events) else dense)({source}, {weights['w']})"
+    product = f"(event_dense if isinstance({source}, Events) else dense_over_time)({source}, {weights['w']})"
     bias = f" + {weights['b']}" if node.op.bias else ""
     return LineView(operation_comment(node), f"{identifier(node.name)} = {product}{bias}")
 

@@ -37,7 +37,13 @@ class Sparse(Dense):
         return (Buffer("mask", shape, 1.0, ONE, text=text),)
 
     def text(self, x: tuple[str, ...], weights: Mapping[str, str]) -> str:
-        product = product_text("dense", self.precision, x[0], f"{weights['w']} * {weights['mask']}")
+        return self._text("dense", x[0], weights)
+
+    def text_over_time(self, x: tuple[str, ...], weights: Mapping[str, str]) -> str:
+        return self._text("dense_over_time", x[0], weights)
+
+    def _text(self, function: str, x: str, weights: Mapping[str, str]) -> str:
+        product = product_text("dense", self.precision, x, f"{weights['w']} * {weights['mask']}", plain=function)
         return f"{product} + {weights['b']}" if self.bias else product
 
     def value(self, x: tuple[Any, ...], weights: Mapping[str, Any]) -> Any:
@@ -47,7 +53,8 @@ class Sparse(Dense):
     def transposed(
         self, d: str, x: tuple[str, ...], weights: Mapping[str, str], shapes: tuple[Shape, ...]
     ) -> tuple[str, ...]:
-        return (product_text("cotangent", self.precision, d, f"({weights['w']} * {weights['mask']}).T"),)
+        turned = f"({weights['w']} * {weights['mask']}).T"
+        return (product_text("cotangent", self.precision, d, turned, plain="dense"),)
 
     def gradients(self, d: str, x: str) -> tuple[tuple[str, str], ...]:
         product = ("w", product_text("product_gradient", self.precision, x, d) + " * {mask}")

@@ -47,10 +47,16 @@ class Dense(Operation):
         return (Buffer("feedback", shape, 0.0, self.dimension, init=self.init),)
 
     def text(self, x: tuple[str, ...], weights: Mapping[str, str]) -> str:
+        return self._text("dense", x[0], weights)
+
+    def text_over_time(self, x: tuple[str, ...], weights: Mapping[str, str]) -> str:
+        return self._text("dense_over_time", x[0], weights)
+
+    def _text(self, function: str, x: str, weights: Mapping[str, str]) -> str:
         if self.feedback:
-            product = f"dense_with_feedback({x[0]}, {weights['w']}, {weights['feedback']})"
+            product = f"dense_with_feedback({x}, {weights['w']}, {weights['feedback']})"
         else:
-            product = product_text("dense", self.precision, x[0], weights["w"])
+            product = product_text("dense", self.precision, x, weights["w"], plain=function)
         return f"{product} + {weights['b']}" if self.bias else product
 
     def value(self, x: tuple[Any, ...], weights: Mapping[str, Any]) -> Any:
@@ -61,7 +67,7 @@ class Dense(Operation):
         self, d: str, x: tuple[str, ...], weights: Mapping[str, str], shapes: tuple[Shape, ...]
     ) -> tuple[str, ...]:
         back = weights["feedback" if self.feedback else "w"]
-        return (product_text("cotangent", self.precision, d, f"{back}.T"),)
+        return (product_text("cotangent", self.precision, d, f"{back}.T", plain="dense"),)
 
     def gradients(self, d: str, x: str) -> tuple[tuple[str, str], ...]:
         product = product_text("product_gradient", self.precision, x, d)

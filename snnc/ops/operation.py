@@ -82,6 +82,10 @@ class Operation:
         """The emitted expression; `weights` maps weight names to texts."""
         raise AssertionError(f"{self.kind} is emitted by the schedule")
 
+    def text_over_time(self, x: tuple[str, ...], weights: Mapping[str, str]) -> str:
+        """The emitted expression for whole sequences."""
+        return self.text(x, weights)
+
     def value(self, x: tuple[Any, ...], weights: Mapping[str, Any]) -> Any:
         """The NumPy meaning on arrays with any leading axes."""
         raise AssertionError(f"{self.kind} is computed by the interpreter")

@@ -331,17 +331,6 @@ def summed_to(d: Array, like: Any) -> Array:
     return jnp.sum(d, axis=repeated, keepdims=True)
 
 
-def delayed_product_gradient(x: Array, ring: Array, d: Array) -> Array:
-    """As `product_gradient` for x later by the steps of `ring`, which comes first."""
-    k = min(ring.shape[0], d.shape[0])
-    return product_gradient(jnp.concatenate([ring[:k], x[: x.shape[0] - k]]), d)
-
-
-def product_gradient(x: Array, d: Array) -> Array:
-    """The gradient of w in x @ w: one product over all leading axes."""
-    return x.reshape(-1, x.shape[-1]).T @ d.reshape(-1, d.shape[-1])
-
-
 def half(margin: Array) -> Array:
     """A margin in 16 bits, with its sign: what fired still reads as fired."""
     least = jnp.where(margin < 0, -6.0e-8, 6.0e-8)
