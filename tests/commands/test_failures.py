@@ -24,7 +24,7 @@ main()
 LIMITED = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (64 * 10**9, 64 * 10**9))\n" + BROKEN
 PLAIN = "from snnc.cli import main\nmain()\n"
 FAULTY = "from snnc import cli, pipeline\npipeline.load = lambda *_, **__: [][1]\ncli.main()\n"
-READOUT = ("h_out_dense = dense(h.spike", "h_out_dense = dense(h.spike[..., :3]")
+READOUT = ("h_out_dense = dense_over_time(h.spike", "h_out_dense = dense_over_time(h.spike[..., :3]")
 TRAIN = ("train", "blobs.snn", "--no-plots")
 
 
@@ -107,7 +107,7 @@ def test_a_fault_of_ours_is_told_in_three_lines(run_program, tmp_path):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits its own memory")
 def test_memory_that_runs_out_is_a_finding(run_program):
-    done = run_program(LIMITED, "dense(h.spike", "np.empty((10**7, 10**7)).sum() * dense(h.spike", *TRAIN)
+    done = run_program(LIMITED, "dense_over_time(h.spike", "np.empty((10**7, 10**7)).sum() * dense_over_time(h.spike", *TRAIN)
 
     assert done.returncode == 1
     assert "error[E0701]: the memory of this device is not enough" in done.stderr

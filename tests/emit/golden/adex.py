@@ -410,12 +410,14 @@ def time_loop(
     xs: tuple[Array, ...],
     steps: int,
     length: int = 0,
+    before: Callable[..., Any] | None = None,
 ) -> tuple[Any, Any]:
     """The last state and what each step gives out, with the derived gradient.
 
     step(fixed, n, state, x) -> state, out, kept
     adjoint(fixed, kept, d_state, d_out) -> d_state, d_x, sums, deltas
     collect(fixed, start, outs, kept, sums, deltas) -> d_fixed
+    before(fixed, d_x) -> d_state, where it follows from d_x alone
 
     `fixed` is the same in all steps, and so is an input [1, ...]; `sums` are added
     up over the steps, `deltas` stacked. With `length` the gradient is cut at every
@@ -457,26 +459,32 @@ def time_loop(
             d_out = jax.tree.unflatten(
                 tree, [0.0 if is_zero(d) else next(at) for d in leaves]
             )
-            before, d_x, sums, deltas = adjoint(fixed, kept_now, d_state, d_out)
-            before = jax.tree.map(
-                lambda d, like: shaped(d, like.shape, like.dtype), before, d_state
+            d_before, d_x, sums, deltas = adjoint(fixed, kept_now, d_state, d_out)
+            d_before = jax.tree.map(
+                lambda d, like: shaped(d, like.shape, like.dtype), d_before, d_state
             )
             d_x = tuple(shaped(d, *kind) for d, kind in zip(d_x, shapes, strict=True))
-            return before, d_x, sums, deltas
+            return d_before, d_x, sums, deltas
+
+        def cut(d_state: Any, n: Array) -> Any:
+            first = n % length == 0
+            return jax.tree.map(lambda d: jnp.where(first, 0.0, d), d_state)
 
         def body(carry: Any, now: Any) -> Any:
             d_state, d_held, total = carry
             n, (kept_now, given) = now
             d_state, d_x, sums, deltas = transposed(d_state, kept_now, given)
-            if length:
-                cut = n % length == 0
-                d_state = jax.tree.map(lambda d: jnp.where(cut, 0.0, d), d_state)
+            d_state = cut(d_state, n) if length else d_state
             now_held = [d for d, h in zip(d_x, held, strict=True) if h]
             d_moving = [d for d, h in zip(d_x, held, strict=True) if not h]
             d_held, total = jax.tree.map(jnp.add, (d_held, total), (now_held, sums))
             different, form = once((d_moving, deltas))
             forms.append(form)
             return (d_state, d_held, total), different
+
+        def again(carry: Any, n: Array, rows: list[Array]) -> Any:
+            d_state = before(fixed, each(rows, forms[-1])[0]) if before else carry[0]
+            return cut(d_state, n) if length else d_state, *carry[1:]
 
         forms: list[Any] = []
         given = tuple(d for d in leaves if not is_zero(d))
@@ -485,7 +493,12 @@ def time_loop(
         zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), sums)
         d_held = [jnp.zeros(*kind) for kind, h in zip(shapes, held, strict=True) if h]
         (d_start, d_held, total), stacked = stacking_scan(
-            body, (d_end, d_held, zeros), (kept, given), steps, reverse=True
+            body,
+            (d_end, d_held, zeros),
+            (kept, given),
+            steps,
+            reverse=True,
+            again=again if before is not None and not any(held) else None,
         )
         d_moving, deltas = each(stacked, forms[-1])
         constant, moving = iter(d_held), iter(d_moving)
@@ -511,12 +524,19 @@ def spikes_again(outs: Any, kept: Any) -> Any:
 
 
 def stacking_scan(
-    body: Callable[..., Any], start: Any, xs: Any, steps: int, reverse: bool = False
+    body: Callable[..., Any],
+    start: Any,
+    xs: Any,
+    steps: int,
+    reverse: bool = False,
+    again: Callable[..., Any] | None = None,
 ) -> tuple[Any, Any]:
     """As `lax.scan` of body(carry, (n, x)) over the steps n and arrays [T, ...].
 
     What is stacked overwrites arrays that are filled with a number of the data:
     XLA would make one array of zeros for all loops and copy it for each result.
+    again(carry, n, rows) gives the carry from the rows of step n, as read back: XLA
+    would compute once for the carry and once for the stack what both follow from.
     """
     first = jax.tree.map(lambda a: a[0], xs)
     kinds = jax.eval_shape(body, start, (jnp.zeros((), jnp.int32), first))[1]
@@ -532,8 +552,13 @@ def stacking_scan(
         inner, stacks = carry
         inner, out = body(inner, now)
         pairs = zip(stacks, jax.tree.leaves(out), strict=True)
-        put = lax.dynamic_update_index_in_dim
-        return (inner, [put(stack, one, now[0], 0) for stack, one in pairs]), None
+        put, take = lax.dynamic_update_index_in_dim, lax.dynamic_index_in_dim
+        stacks = [put(stack, one, now[0], 0) for stack, one in pairs]
+        if again is not None:
+            here = jnp.minimum(now[0], steps - 1)  # XLA does not see that it is n
+            rows = [take(stack, here, 0, keepdims=False) for stack in stacks]
+            inner = again(inner, now[0], jax.tree.unflatten(tree, rows))
+        return (inner, stacks), None
 
     (end, stacks), _ = lax.scan(
         write, (start, space), (jnp.arange(steps), xs), length=steps, reverse=reverse
@@ -563,6 +588,7 @@ def layer_loop(
     ports: tuple[Array, ...],
     steps: int,
     length: int = 0,
+    before: Callable[..., Any] | None = None,
 ) -> tuple[Any, Any]:
     """The time loop of one layer: its last state, its signals over all steps."""
 
@@ -577,7 +603,9 @@ def layer_loop(
     ) -> Any:
         return constants_gradient(p, sums)
 
-    return time_loop(one, back, collect, p, start, ports, steps, length)
+    if jax.default_backend() != "cpu":  # where reading back is an operation more
+        before = None
+    return time_loop(one, back, collect, p, start, ports, steps, length, before)
 
 
 def constants_gradient(p: Any, sums: dict[str, Array]) -> Any:

@@ -390,7 +390,7 @@ def run(
     c = constants(params, buffers)
     state = init_state(params, buffers, batch, key, train)
     # drive -> dense(6) -> Noisy() as cell  (escape.snn:21)
-    drive_cell_dense = dense(x.drive, params.drive_cell_dense_w)
+    drive_cell_dense = dense_over_time(x.drive, params.drive_cell_dense_w)
     # time loop over cell
     (cell_state,), (cell,) = time_loop(
         loop_2,
@@ -504,6 +504,41 @@ def dense(x: Array, w: Array) -> Array:
     return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
 
 
+def dense_over_time(x: Array, w: Array) -> Array:
+    """As `dense`, with `product_gradient` as the gradient of w."""
+
+    @jax.custom_vjp
+    def product(x: Array, w: Array) -> Array:
+        return dense(x, w)
+
+    def forward(x: Array, w: Array) -> tuple[Array, tuple[Array, Array]]:
+        return dense(x, w), (x, w)
+
+    def backward(saved: tuple[Array, Array], d: Array) -> tuple[Array, Array]:
+        x, w = saved
+        return dense(d, w.T), product_gradient(x, d)
+
+    product.defvjp(forward, backward)
+    result: Array = product(x, w)
+    return result
+
+
+def product_gradient(x: Array, d: Array) -> Array:
+    """The gradient of w in x @ w: one product over all leading axes, xᵀ d = (dᵀ x)ᵀ.
+
+    Where d is narrow, XLA computes the second up to ten times as fast on a CPU, but
+    takes it for the first unless the transposed arrays are kept from it.
+    """
+    x, d = x.reshape(-1, x.shape[-1]), d.reshape(-1, d.shape[-1])
+    rows, columns = x.shape[1], d.shape[1]
+    narrow = 10 * columns <= rows or (rows % 64 == 0 and 2 * columns <= rows)
+    if narrow and jax.default_backend() == "cpu":
+        as_is: Any = lax.optimization_barrier
+        turned: Array = as_is(as_is(d.T) @ x)
+        return turned.T
+    return x.T @ d
+
+
 def carried(state: Array, weight: Array | None) -> Array:
     """The mean of a carried state over the real samples of a batch, no gradient."""
     if weight is None:
@@ -521,12 +556,14 @@ def time_loop(
     xs: tuple[Array, ...],
     steps: int,
     length: int = 0,
+    before: Callable[..., Any] | None = None,
 ) -> tuple[Any, Any]:
     """The last state and what each step gives out, with the derived gradient.
 
     step(fixed, n, state, x) -> state, out, kept
     adjoint(fixed, kept, d_state, d_out) -> d_state, d_x, sums, deltas
     collect(fixed, start, outs, kept, sums, deltas) -> d_fixed
+    before(fixed, d_x) -> d_state, where it follows from d_x alone
 
     `fixed` is the same in all steps, and so is an input [1, ...]; `sums` are added
     up over the steps, `deltas` stacked. With `length` the gradient is cut at every
@@ -568,26 +605,32 @@ def time_loop(
             d_out = jax.tree.unflatten(
                 tree, [0.0 if is_zero(d) else next(at) for d in leaves]
             )
-            before, d_x, sums, deltas = adjoint(fixed, kept_now, d_state, d_out)
-            before = jax.tree.map(
-                lambda d, like: shaped(d, like.shape, like.dtype), before, d_state
+            d_before, d_x, sums, deltas = adjoint(fixed, kept_now, d_state, d_out)
+            d_before = jax.tree.map(
+                lambda d, like: shaped(d, like.shape, like.dtype), d_before, d_state
             )
             d_x = tuple(shaped(d, *kind) for d, kind in zip(d_x, shapes, strict=True))
-            return before, d_x, sums, deltas
+            return d_before, d_x, sums, deltas
+
+        def cut(d_state: Any, n: Array) -> Any:
+            first = n % length == 0
+            return jax.tree.map(lambda d: jnp.where(first, 0.0, d), d_state)
 
         def body(carry: Any, now: Any) -> Any:
             d_state, d_held, total = carry
             n, (kept_now, given) = now
             d_state, d_x, sums, deltas = transposed(d_state, kept_now, given)
-            if length:
-                cut = n % length == 0
-                d_state = jax.tree.map(lambda d: jnp.where(cut, 0.0, d), d_state)
+            d_state = cut(d_state, n) if length else d_state
             now_held = [d for d, h in zip(d_x, held, strict=True) if h]
             d_moving = [d for d, h in zip(d_x, held, strict=True) if not h]
             d_held, total = jax.tree.map(jnp.add, (d_held, total), (now_held, sums))
             different, form = once((d_moving, deltas))
             forms.append(form)
             return (d_state, d_held, total), different
+
+        def again(carry: Any, n: Array, rows: list[Array]) -> Any:
+            d_state = before(fixed, each(rows, forms[-1])[0]) if before else carry[0]
+            return cut(d_state, n) if length else d_state, *carry[1:]
 
         forms: list[Any] = []
         given = tuple(d for d in leaves if not is_zero(d))
@@ -596,7 +639,12 @@ def time_loop(
         zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), sums)
         d_held = [jnp.zeros(*kind) for kind, h in zip(shapes, held, strict=True) if h]
         (d_start, d_held, total), stacked = stacking_scan(
-            body, (d_end, d_held, zeros), (kept, given), steps, reverse=True
+            body,
+            (d_end, d_held, zeros),
+            (kept, given),
+            steps,
+            reverse=True,
+            again=again if before is not None and not any(held) else None,
         )
         d_moving, deltas = each(stacked, forms[-1])
         constant, moving = iter(d_held), iter(d_moving)
@@ -622,12 +670,19 @@ def spikes_again(outs: Any, kept: Any) -> Any:
 
 
 def stacking_scan(
-    body: Callable[..., Any], start: Any, xs: Any, steps: int, reverse: bool = False
+    body: Callable[..., Any],
+    start: Any,
+    xs: Any,
+    steps: int,
+    reverse: bool = False,
+    again: Callable[..., Any] | None = None,
 ) -> tuple[Any, Any]:
     """As `lax.scan` of body(carry, (n, x)) over the steps n and arrays [T, ...].
 
     What is stacked overwrites arrays that are filled with a number of the data:
     XLA would make one array of zeros for all loops and copy it for each result.
+    again(carry, n, rows) gives the carry from the rows of step n, as read back: XLA
+    would compute once for the carry and once for the stack what both follow from.
     """
     first = jax.tree.map(lambda a: a[0], xs)
     kinds = jax.eval_shape(body, start, (jnp.zeros((), jnp.int32), first))[1]
@@ -643,8 +698,13 @@ def stacking_scan(
         inner, stacks = carry
         inner, out = body(inner, now)
         pairs = zip(stacks, jax.tree.leaves(out), strict=True)
-        put = lax.dynamic_update_index_in_dim
-        return (inner, [put(stack, one, now[0], 0) for stack, one in pairs]), None
+        put, take = lax.dynamic_update_index_in_dim, lax.dynamic_index_in_dim
+        stacks = [put(stack, one, now[0], 0) for stack, one in pairs]
+        if again is not None:
+            here = jnp.minimum(now[0], steps - 1)  # XLA does not see that it is n
+            rows = [take(stack, here, 0, keepdims=False) for stack in stacks]
+            inner = again(inner, now[0], jax.tree.unflatten(tree, rows))
+        return (inner, stacks), None
 
     (end, stacks), _ = lax.scan(
         write, (start, space), (jnp.arange(steps), xs), length=steps, reverse=reverse

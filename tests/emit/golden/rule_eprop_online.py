@@ -247,6 +247,12 @@ def li_step(p: LI, s: LIState, x: Array) -> tuple[LIState, LISignals, LIKept]:
     return LIState(v), LISignals(v), LIKept()
 
 
+def li_before(p: LI, d_ports: tuple[Any, ...]) -> LIState:
+    """What `li_adjoint` returns for the state, from what it returns for the ports."""
+    (d_v,) = d_ports
+    return LIState(v=p.v_decay * d_v)
+
+
 def li_adjoint(
     p: LI, k: LIKept, d_next: LIState, d_out: LISignals
 ) -> tuple[LIState, tuple[Any, ...], dict[str, Array]]:
@@ -256,7 +262,8 @@ def li_adjoint(
     """
     # v += x  (std/neurons.snn:12)
     d_v = d_out.v + d_next.v
-    return d_next._replace(v=p.v_decay * d_v), (d_v,), {}
+    d_ports = (d_v,)
+    return li_before(p, d_ports), d_ports, {}
 
 
 # ---- the network -------------------------------------------------------------
@@ -458,7 +465,7 @@ def run(
     c = constants(params, buffers)
     state = init_state(params, buffers, batch, key, train)
     # points -> dense(init = kaiming_uniform(10)) -> h  (rule_eprop_online.snn:10)
-    points_h_dense = dense(x.points, params.points_h_dense_w)
+    points_h_dense = dense_over_time(x.points, params.points_h_dense_w)
     # time loop over h
     _, (h,) = time_loop(
         loop_2,
@@ -474,7 +481,9 @@ def run(
         h.spike, params.h_out_dense_w, params.h_out_dense_feedback
     )
     # out: LI, time loop  (rule_eprop_online.snn:9)
-    _, out = layer_loop(li_step, li_adjoint, c.out, state.out, (h_out_dense,), steps)
+    _, out = layer_loop(
+        li_step, li_adjoint, c.out, state.out, (h_out_dense,), steps, before=li_before
+    )
     return Signals(h=h, out=out), buffers
 
 
@@ -1168,6 +1177,41 @@ def dense(x: Array, w: Array) -> Array:
     return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
 
 
+def dense_over_time(x: Array, w: Array) -> Array:
+    """As `dense`, with `product_gradient` as the gradient of w."""
+
+    @jax.custom_vjp
+    def product(x: Array, w: Array) -> Array:
+        return dense(x, w)
+
+    def forward(x: Array, w: Array) -> tuple[Array, tuple[Array, Array]]:
+        return dense(x, w), (x, w)
+
+    def backward(saved: tuple[Array, Array], d: Array) -> tuple[Array, Array]:
+        x, w = saved
+        return dense(d, w.T), product_gradient(x, d)
+
+    product.defvjp(forward, backward)
+    result: Array = product(x, w)
+    return result
+
+
+def product_gradient(x: Array, d: Array) -> Array:
+    """The gradient of w in x @ w: one product over all leading axes, xᵀ d = (dᵀ x)ᵀ.
+
+    Where d is narrow, XLA computes the second up to ten times as fast on a CPU, but
+    takes it for the first unless the transposed arrays are kept from it.
+    """
+    x, d = x.reshape(-1, x.shape[-1]), d.reshape(-1, d.shape[-1])
+    rows, columns = x.shape[1], d.shape[1]
+    narrow = 10 * columns <= rows or (rows % 64 == 0 and 2 * columns <= rows)
+    if narrow and jax.default_backend() == "cpu":
+        as_is: Any = lax.optimization_barrier
+        turned: Array = as_is(as_is(d.T) @ x)
+        return turned.T
+    return x.T @ d
+
+
 def dense_with_feedback(x: Array, w: Array, feedback: Array) -> Array:
     """As `dense`; the gradient of x comes through `feedback` [n, m], which has the gradient of w."""
 
@@ -1182,7 +1226,7 @@ def dense_with_feedback(x: Array, w: Array, feedback: Array) -> Array:
 
     def backward(saved: tuple[Array, Array], d: Array) -> tuple[Array, Array, Array]:
         x, feedback = saved
-        gradient = x.reshape(-1, x.shape[-1]).T @ d.reshape(-1, d.shape[-1])
+        gradient = product_gradient(x, d)
         return dense(d, feedback.T), gradient, gradient
 
     product.defvjp(forward, backward)
@@ -1211,12 +1255,14 @@ def time_loop(
     xs: tuple[Array, ...],
     steps: int,
     length: int = 0,
+    before: Callable[..., Any] | None = None,
 ) -> tuple[Any, Any]:
     """The last state and what each step gives out, with the derived gradient.
 
     step(fixed, n, state, x) -> state, out, kept
     adjoint(fixed, kept, d_state, d_out) -> d_state, d_x, sums, deltas
     collect(fixed, start, outs, kept, sums, deltas) -> d_fixed
+    before(fixed, d_x) -> d_state, where it follows from d_x alone
 
     `fixed` is the same in all steps, and so is an input [1, ...]; `sums` are added
     up over the steps, `deltas` stacked. With `length` the gradient is cut at every
@@ -1258,26 +1304,32 @@ def time_loop(
             d_out = jax.tree.unflatten(
                 tree, [0.0 if is_zero(d) else next(at) for d in leaves]
             )
-            before, d_x, sums, deltas = adjoint(fixed, kept_now, d_state, d_out)
-            before = jax.tree.map(
-                lambda d, like: shaped(d, like.shape, like.dtype), before, d_state
+            d_before, d_x, sums, deltas = adjoint(fixed, kept_now, d_state, d_out)
+            d_before = jax.tree.map(
+                lambda d, like: shaped(d, like.shape, like.dtype), d_before, d_state
             )
             d_x = tuple(shaped(d, *kind) for d, kind in zip(d_x, shapes, strict=True))
-            return before, d_x, sums, deltas
+            return d_before, d_x, sums, deltas
+
+        def cut(d_state: Any, n: Array) -> Any:
+            first = n % length == 0
+            return jax.tree.map(lambda d: jnp.where(first, 0.0, d), d_state)
 
         def body(carry: Any, now: Any) -> Any:
             d_state, d_held, total = carry
             n, (kept_now, given) = now
             d_state, d_x, sums, deltas = transposed(d_state, kept_now, given)
-            if length:
-                cut = n % length == 0
-                d_state = jax.tree.map(lambda d: jnp.where(cut, 0.0, d), d_state)
+            d_state = cut(d_state, n) if length else d_state
             now_held = [d for d, h in zip(d_x, held, strict=True) if h]
             d_moving = [d for d, h in zip(d_x, held, strict=True) if not h]
             d_held, total = jax.tree.map(jnp.add, (d_held, total), (now_held, sums))
             different, form = once((d_moving, deltas))
             forms.append(form)
             return (d_state, d_held, total), different
+
+        def again(carry: Any, n: Array, rows: list[Array]) -> Any:
+            d_state = before(fixed, each(rows, forms[-1])[0]) if before else carry[0]
+            return cut(d_state, n) if length else d_state, *carry[1:]
 
         forms: list[Any] = []
         given = tuple(d for d in leaves if not is_zero(d))
@@ -1286,7 +1338,12 @@ def time_loop(
         zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), sums)
         d_held = [jnp.zeros(*kind) for kind, h in zip(shapes, held, strict=True) if h]
         (d_start, d_held, total), stacked = stacking_scan(
-            body, (d_end, d_held, zeros), (kept, given), steps, reverse=True
+            body,
+            (d_end, d_held, zeros),
+            (kept, given),
+            steps,
+            reverse=True,
+            again=again if before is not None and not any(held) else None,
         )
         d_moving, deltas = each(stacked, forms[-1])
         constant, moving = iter(d_held), iter(d_moving)
@@ -1312,12 +1369,19 @@ def spikes_again(outs: Any, kept: Any) -> Any:
 
 
 def stacking_scan(
-    body: Callable[..., Any], start: Any, xs: Any, steps: int, reverse: bool = False
+    body: Callable[..., Any],
+    start: Any,
+    xs: Any,
+    steps: int,
+    reverse: bool = False,
+    again: Callable[..., Any] | None = None,
 ) -> tuple[Any, Any]:
     """As `lax.scan` of body(carry, (n, x)) over the steps n and arrays [T, ...].
 
     What is stacked overwrites arrays that are filled with a number of the data:
     XLA would make one array of zeros for all loops and copy it for each result.
+    again(carry, n, rows) gives the carry from the rows of step n, as read back: XLA
+    would compute once for the carry and once for the stack what both follow from.
     """
     first = jax.tree.map(lambda a: a[0], xs)
     kinds = jax.eval_shape(body, start, (jnp.zeros((), jnp.int32), first))[1]
@@ -1333,8 +1397,13 @@ def stacking_scan(
         inner, stacks = carry
         inner, out = body(inner, now)
         pairs = zip(stacks, jax.tree.leaves(out), strict=True)
-        put = lax.dynamic_update_index_in_dim
-        return (inner, [put(stack, one, now[0], 0) for stack, one in pairs]), None
+        put, take = lax.dynamic_update_index_in_dim, lax.dynamic_index_in_dim
+        stacks = [put(stack, one, now[0], 0) for stack, one in pairs]
+        if again is not None:
+            here = jnp.minimum(now[0], steps - 1)  # XLA does not see that it is n
+            rows = [take(stack, here, 0, keepdims=False) for stack in stacks]
+            inner = again(inner, now[0], jax.tree.unflatten(tree, rows))
+        return (inner, stacks), None
 
     (end, stacks), _ = lax.scan(
         write, (start, space), (jnp.arange(steps), xs), length=steps, reverse=reverse
@@ -1364,6 +1433,7 @@ def layer_loop(
     ports: tuple[Array, ...],
     steps: int,
     length: int = 0,
+    before: Callable[..., Any] | None = None,
 ) -> tuple[Any, Any]:
     """The time loop of one layer: its last state, its signals over all steps."""
 
@@ -1378,7 +1448,9 @@ def layer_loop(
     ) -> Any:
         return constants_gradient(p, sums)
 
-    return time_loop(one, back, collect, p, start, ports, steps, length)
+    if jax.default_backend() != "cpu":  # where reading back is an operation more
+        before = None
+    return time_loop(one, back, collect, p, start, ports, steps, length, before)
 
 
 def constants_gradient(p: Any, sums: dict[str, Array]) -> Any:
@@ -1397,11 +1469,6 @@ def summed_to(d: Array, like: Any) -> Array:
     d = jnp.sum(d, axis=tuple(range(jnp.ndim(d) - len(shape))))
     repeated = tuple(k for k, n in enumerate(shape) if n == 1 and d.shape[k] != 1)
     return jnp.sum(d, axis=repeated, keepdims=True)
-
-
-def product_gradient(x: Array, d: Array) -> Array:
-    """The gradient of w in x @ w: one product over all leading axes."""
-    return x.reshape(-1, x.shape[-1]).T @ d.reshape(-1, d.shape[-1])
 
 
 def shaped(d: Any, shape: tuple[int, ...], dtype: Any) -> Array:
