@@ -19,7 +19,7 @@ import numpy as np
 import optax  # type: ignore[import-untyped]
 from jax import lax
 
-from benchmarks.workloads import Drawn
+from benchmarks.workloads import Drawn, Workload
 from snnc import pipeline
 from snnc.emit.runtime import loops
 from snnc.harness.load_module import load_module
@@ -75,6 +75,14 @@ def programs(text: str, drawn: Drawn) -> list[Program]:
     events = lists.of_batch(np.arange(len(drawn.label)), np.ones(len(drawn.label)))
     sparse = module.Events(*map(jnp.asarray, events))
     return [*found, _train_step("events", module, drawn, sparse)]
+
+
+def in_parts(workload: Workload, drawn: Drawn) -> list[Program]:
+    """Return `parts`, the emitted `run` with `checkpoint = auto`, for a workload that is trained so too."""
+    if not workload.parts:
+        return []
+    module = load_module(emitted_text(workload.source, overrides=(("main.learn", "bptt(checkpoint = auto)"),)))
+    return [_update("parts", run_loss(module), module, drawn)]
 
 
 def kernel_program(text: str, drawn: Drawn) -> Program:

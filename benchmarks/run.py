@@ -1,7 +1,8 @@
 """Times a training step of each workload: `python -m benchmarks.run --workloads W1,W2 --rounds 11 --out results.json`.
 
 One process, the programs in turn: the scanned `step`, `run` with JAX's gradient, `run` with derived adjoints, the
-emitted `train_step`, with the input dense and as event lists, and the matrix products alone.
+emitted `train_step`, with the input dense and as event lists, `run` in parts with derived adjoints, and the matrix products
+alone.
 """
 
 from __future__ import annotations
@@ -67,13 +68,13 @@ def _sized(name: str, options: argparse.Namespace) -> Workload:
 def _measure(workload: Workload, options: argparse.Namespace) -> dict[str, Any]:
     from benchmarks.floor import floor
     from benchmarks.measure import first_steps, interleaved
-    from benchmarks.programs import emitted_text, programs
+    from benchmarks.programs import emitted_text, in_parts, programs
 
     n_in, n_hidden, n_out = workload.sizes
     print(f"\n{workload.name}: T {workload.steps}, batch {workload.batch}, {n_in}-{n_hidden}-{n_out}", flush=True)
     drawn = draw(workload)
     text = emitted_text(workload.source)
-    rows = interleaved([*programs(text, drawn), floor(workload, drawn)], options.rounds)
+    rows = interleaved([*programs(text, drawn), *in_parts(workload, drawn), floor(workload, drawn)], options.rounds)
     _print_rows(rows)
     result: dict[str, Any] = {"steps": workload.steps, "batch": workload.batch, "programs": rows}
     if not options.no_first_step:

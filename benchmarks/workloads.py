@@ -21,7 +21,7 @@ class Workload:
 
     `tau` in steps is the time constant that the initial weights are fitted to, `gain` and `recurrent` their scale;
     without `recurrent` the network is feed-forward. With `channels` it has two convolutions of 5 x 5 over a square image, each
-    with a pool of 2 x 2 after it.
+    with a pool of 2 x 2 after it. With `parts` it is also trained by `checkpoint = auto`.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Workload:
     recurrent: float | None = None
     channels: tuple[int, int] | None = None
     first_loss: float | None = None
+    parts: bool = False
 
     @property
     def source(self) -> Path:
@@ -50,7 +51,7 @@ WORKLOADS = {
         Workload("W2", 250, 64, (700, 256, 20), 0.02, 20.0, 0.25, 0.5, first_loss=3.0463),
         Workload("W3", 20, 32, (784, 512, 10), 0.2, 10.0, channels=(12, 32), first_loss=4.1300),
         Workload("W4", 50, 16, (1024, 4096, 10), 0.05, 10.0, first_loss=2.3760),
-        Workload("W5", 2000, 8, (128, 128, 10), 0.05, 20.0, recurrent=0.5),
+        Workload("W5", 2000, 8, (128, 128, 10), 0.05, 20.0, recurrent=0.5, parts=True),
     )
 }
 

@@ -122,7 +122,7 @@ def parts_of(case: Case) -> tuple[int, int] | None:
 
 
 def part_length(steps: int) -> int:
-    """Return the length of parts that the emitted file chooses (`part_length` in snnc/emit/runtime/loops.py).
+    """Return the length of parts that the emitted file chooses (`part_length` in snnc/emit/runtime/parts.py).
 
     >>> part_length(250), part_length(97)
     (10, 10)

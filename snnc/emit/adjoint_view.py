@@ -9,7 +9,7 @@ from snnc.emit.names import field_name, local_name
 from snnc.emit.pytext import python_text
 from snnc.emit.statement_text import FieldView, LineView, comment_of, emission_text, slope_lines
 from snnc.expr import Num
-from snnc.lower.adjoint import state_by_ports
+from snnc.lower.gradients import state_by_ports
 from snnc.plan import KEPT, NEXT, OUT, Adjoint, Assign, Body, Pullback
 
 

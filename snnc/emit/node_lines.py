@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from snnc import model
 from snnc.emit.names import field_name, function_name, identifier, stream_number
 from snnc.emit.statement_text import LineView, chain_text, place
-from snnc.lower.adjoint import state_by_ports
+from snnc.lower.gradients import state_by_ports
 from snnc.ops.delays import WithTimes
 from snnc.ops.dense import Dense
 from snnc.ops.memory import Delay, Dropout

@@ -33,7 +33,7 @@ from snnc.plan import (
 
 CROSSING = "by the time of the spike, which moves by -d margin / slope of the margin"
 
-__all__ = ["NotDerivableError", "derive_adjoint", "state_by_ports"]
+__all__ = ["NotDerivableError", "derive_adjoint"]
 
 
 def derive_adjoint(body: Body, learned: Collection[str], half: bool = False) -> Adjoint:
@@ -52,15 +52,6 @@ def derive_adjoint(body: Body, learned: Collection[str], half: bool = False) -> 
             break
         active |= found
     return _Assembled(body, values, pass_, half).adjoint()
-
-
-def state_by_ports(body: Body, adjoint: Adjoint) -> bool:
-    """Return whether the cotangents of the state before a step are computed from those of the ports and constants only."""
-    ports = dict(adjoint.ports)
-    given = {e.name for p in body.ports if isinstance(e := ports.get(p), Var) and not e.name.startswith((NEXT, OUT))}
-    read = {v for _, e in adjoint.slots for v in variables(e)}
-    whole = len(given) == len(body.ports) > 0 and len(adjoint.slots) == len(body.slots)
-    return whole and not adjoint.shifts and bool(read & given) and read <= given | {*body.constants, "dt"}
 
 
 @dataclass

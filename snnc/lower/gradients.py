@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from snnc import model
-from snnc.expr import variables
+from snnc.expr import Var, variables
 from snnc.lower.adjoint import NotDerivableError, derive_adjoint
-from snnc.plan import Adjoint, Body, StepPlan
+from snnc.plan import NEXT, OUT, Adjoint, Body, StepPlan
 
 
 def learned_constants(body: Body, plan: StepPlan) -> tuple[str, ...]:
@@ -35,3 +35,12 @@ def adjoint_of(body: Body, plan: StepPlan, half: bool) -> Adjoint | str:
         return derive_adjoint(body, learned_constants(body, plan), half)
     except NotDerivableError as error:
         return error.reason
+
+
+def state_by_ports(body: Body, adjoint: Adjoint) -> bool:
+    """Return whether the cotangents of the state before a step are computed from those of the ports and constants only."""
+    ports = dict(adjoint.ports)
+    given = {e.name for p in body.ports if isinstance(e := ports.get(p), Var) and not e.name.startswith((NEXT, OUT))}
+    read = {v for _, e in adjoint.slots for v in variables(e)}
+    whole = len(given) == len(body.ports) > 0 and len(adjoint.slots) == len(body.slots)
+    return whole and not adjoint.shifts and bool(read & given) and read <= given | {*body.constants, "dt"}

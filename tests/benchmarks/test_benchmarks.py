@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_runner_writes_all_figures(tmp_path):
     out = tmp_path / "results.json"
-    command = [sys.executable, "-m", "benchmarks.run", "--workloads", "W2,W3", "--rounds", "2", "--no-first-step"]
+    command = [sys.executable, "-m", "benchmarks.run", "--workloads", "W2,W3,W5", "--rounds", "2", "--no-first-step"]
     done = subprocess.run(
         [*command, "--steps", "6", "--batch", "3", "--out", str(out)], cwd=ROOT, capture_output=True, text=True
     )
@@ -28,6 +28,8 @@ def test_runner_writes_all_figures(tmp_path):
         assert max(images[name]["gradient_error"].values()) < 1e-4
     programs = found["W2"]["programs"]
     assert list(programs) == ["naive", "hoisted", "adjoint", "train_step", "events", "floor"]
+    assert list(found["W5"]["programs"]) == [*[*programs][:-1], "parts", "floor"]
+    assert max(found["W5"]["programs"]["parts"]["gradient_error"].values()) < 1e-4
     for row in programs.values():
         assert row["ms_median"] >= row["ms_min"] > 0
         assert row["to_floor"] > 0

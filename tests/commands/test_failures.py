@@ -107,7 +107,9 @@ def test_a_fault_of_ours_is_told_in_three_lines(run_program, tmp_path):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits its own memory")
 def test_memory_that_runs_out_is_a_finding(run_program):
-    done = run_program(LIMITED, "dense_over_time(h.spike", "np.empty((10**7, 10**7)).sum() * dense_over_time(h.spike", *TRAIN)
+    done = run_program(
+        LIMITED, "dense_over_time(h.spike", "np.empty((10**7, 10**7)).sum() * dense_over_time(h.spike", *TRAIN
+    )
 
     assert done.returncode == 1
     assert "error[E0701]: the memory of this device is not enough" in done.stderr

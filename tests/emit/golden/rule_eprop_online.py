@@ -1204,7 +1204,7 @@ def product_gradient(x: Array, d: Array) -> Array:
     """
     x, d = x.reshape(-1, x.shape[-1]), d.reshape(-1, d.shape[-1])
     rows, columns = x.shape[1], d.shape[1]
-    narrow = 10 * columns <= rows or (rows % 64 == 0 and 2 * columns <= rows)
+    narrow = 10 * columns <= rows or (rows % 64 == 0 and columns <= rows)
     if narrow and jax.default_backend() == "cpu":
         as_is: Any = lax.optimization_barrier
         turned: Array = as_is(as_is(d.T) @ x)
