@@ -10,14 +10,14 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _FILES = (
-    "emit/runtime/values.py", "emit/runtime/initialisers.py", "emit/runtime/encoders.py", "emit/runtime/sequences.py",
-    "emit/runtime/norms.py", "emit/runtime/images.py", "emit/runtime/delays.py", "emit/runtime/loops.py",
-    "emit/runtime/streams.py", "emit/runtime/kernels.py", "emit/runtime/precision.py", "emit/runtime/blocks.py",
-    "emit/runtime/connections.py", "emit/runtime/online.py", "emit/runtime/timed.py", "emit/runtime/located.py",
-    "emit/runtime/plasticity.py", "emit/runtime/parts.py",
-    "emit/runtime/steps.py", "emit/runtime/readouts.py", "emit/runtime/losses.py", "emit/runtime/penalties.py",
-    "emit/runtime/metrics.py", "emit/runtime/counted.py", "emit/runtime/events.py", "emit/runtime/first_spikes.py",
-    "data/batches.py", "data/event_lists.py", "emit/runtime/mesh.py",
+    "emit/runtime/values.py", "emit/runtime/initialisers.py", "emit/runtime/encoders.py", "emit/runtime/products.py",
+    "emit/runtime/sequences.py", "emit/runtime/norms.py", "emit/runtime/images.py", "emit/runtime/delays.py",
+    "emit/runtime/loops.py", "emit/runtime/parts.py", "emit/runtime/streams.py", "emit/runtime/kernels.py",
+    "emit/runtime/precision.py", "emit/runtime/blocks.py", "emit/runtime/connections.py", "emit/runtime/online.py",
+    "emit/runtime/timed.py", "emit/runtime/located.py", "emit/runtime/plasticity.py", "emit/runtime/steps.py",
+    "emit/runtime/readouts.py", "emit/runtime/losses.py", "emit/runtime/penalties.py", "emit/runtime/metrics.py",
+    "emit/runtime/counted.py", "emit/runtime/events.py", "emit/runtime/first_spikes.py", "data/batches.py",
+    "data/event_lists.py", "emit/runtime/mesh.py",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import pytest
 from models_in_text import compile_text
 
 from snnc.emit.runtime.loops import layer_loop
-from snnc.emit.runtime.sequences import dense, dense_over_time, product_gradient
+from snnc.emit.runtime.products import dense, dense_over_time, product_gradient
 
 NETWORK = """
 import std.neurons ({neuron})

@@ -7,11 +7,6 @@ import jax.numpy as jnp
 from jax import Array
 
 
-def over_synapses(traces: Array, d: Array) -> Array:
-    """The gradient of weights [n, m] from a trace of each source [B, n], or of each synapse [B, n, m], and d [B, m]."""
-    return traces.T @ d if traces.ndim == 2 else jnp.einsum("bij,bj->ij", traces, d)
-
-
 def over_pairs(traces: Array, d: Array) -> Array:
     """As `over_synapses` from traces of all neurons by each synapse: [B, k, n, m] and d [B, k]."""
     return jnp.einsum("bkij,bk->ij", traces, d)

@@ -16,11 +16,6 @@ def shares(weight: Array | None, batch: int) -> Array:
     return weight / jnp.maximum(jnp.sum(weight), 1.0)
 
 
-def mean_product(share: Array, pre: Array, post: Array) -> Array:
-    """Mean of pre [B, pre] times post [B, post]: [pre, post]."""
-    return (share[:, None] * pre).T @ post
-
-
 def mean_per_pre(share: Array, pre: Array) -> Array:
     """Mean of [B, pre], the same for every post: [pre, 1]."""
     return (share @ pre)[:, None]

@@ -1304,6 +1304,13 @@ def product_gradient(x: Array, d: Array) -> Array:
     return x.T @ d
 
 
+def over_synapses(traces: Array, d: Array) -> Array:
+    """The gradient of weights [n, m] from a trace of each source [B, n], or of each synapse [B, n, m], and d [B, m]."""
+    if traces.ndim == 2:
+        return product_gradient(traces, d)
+    return jnp.einsum("bij,bj->ij", traces, d)
+
+
 def delayed(x: Array, ring: Array) -> Array:
     """[T, B, ...] later by as many steps as `ring` holds; the ring comes first."""
     return jnp.concatenate([ring, x])[: x.shape[0]]
@@ -1564,11 +1571,6 @@ def is_zero(d: Any) -> bool:
 def as_array(d: Any) -> Array:
     """A cotangent as an array."""
     return jnp.zeros(d.shape, d.dtype) if is_zero(d) else jnp.asarray(d)
-
-
-def over_synapses(traces: Array, d: Array) -> Array:
-    """The gradient of weights [n, m] from a trace of each source [B, n], or of each synapse [B, n, m], and d [B, m]."""
-    return traces.T @ d if traces.ndim == 2 else jnp.einsum("bij,bj->ij", traces, d)
 
 
 def beside(entry: Array) -> Array:

@@ -1234,6 +1234,13 @@ def dense_with_feedback(x: Array, w: Array, feedback: Array) -> Array:
     return result
 
 
+def over_synapses(traces: Array, d: Array) -> Array:
+    """The gradient of weights [n, m] from a trace of each source [B, n], or of each synapse [B, n, m], and d [B, m]."""
+    if traces.ndim == 2:
+        return product_gradient(traces, d)
+    return jnp.einsum("bij,bj->ij", traces, d)
+
+
 def sample_mean(values: Array, weight: Array) -> Array:
     """The mean of one number a sample [B] over the samples with weight 1."""
     return jnp.sum(values * weight) / jnp.sum(weight)
@@ -1484,11 +1491,6 @@ def is_zero(d: Any) -> bool:
 def as_array(d: Any) -> Array:
     """A cotangent as an array."""
     return jnp.zeros(d.shape, d.dtype) if is_zero(d) else jnp.asarray(d)
-
-
-def over_synapses(traces: Array, d: Array) -> Array:
-    """The gradient of weights [n, m] from a trace of each source [B, n], or of each synapse [B, n, m], and d [B, m]."""
-    return traces.T @ d if traces.ndim == 2 else jnp.einsum("bij,bj->ij", traces, d)
 
 
 def beside(entry: Array) -> Array:
