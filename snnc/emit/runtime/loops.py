@@ -95,10 +95,11 @@ def time_loop(
             forms.append(form)
             return (d_state, d_held, total), different
 
-        def again(carry: Any, n: Array, rows: list[Array]) -> Any:
-            d_state = before(fixed, each(rows, forms[-1])[0]) if before else carry[0]
+        def read_back(carry: Any, n: Array, rows: list[Array]) -> Any:
+            d_state = follows(fixed, each(rows, forms[-1])[0])
             return cut(d_state, n) if length else d_state, *carry[1:]
 
+        follows: Any = None if any(held) else before
         forms: list[Any] = []
         given = tuple(d for d in leaves if not is_zero(d))
         first = jax.tree.map(lambda a: a[0], (kept, given))
@@ -111,7 +112,7 @@ def time_loop(
             (kept, given),
             steps,
             reverse=True,
-            again=again if before is not None and not any(held) else None,
+            again=None if follows is None else read_back,
         )
         d_moving, deltas = each(stacked, forms[-1])
         constant, moving = iter(d_held), iter(d_moving)

@@ -1291,13 +1291,14 @@ def dense_over_time(x: Array, w: Array) -> Array:
 def product_gradient(x: Array, d: Array) -> Array:
     """The gradient of w in x @ w: one product over all leading axes, xᵀ d = (dᵀ x)ᵀ.
 
-    Where d is narrow, XLA computes the second up to ten times as fast on a CPU, but
-    takes it for the first unless the transposed arrays are kept from it.
+    XLA on a CPU computes the second up to ten times as fast where d is narrow, and no
+    slower where it is no wider than x, whose columns fill its blocks of 64. It takes
+    the second for the first unless the transposed arrays are kept from it.
     """
     x, d = x.reshape(-1, x.shape[-1]), d.reshape(-1, d.shape[-1])
     rows, columns = x.shape[1], d.shape[1]
-    narrow = 10 * columns <= rows or (rows % 64 == 0 and columns <= rows)
-    if narrow and jax.default_backend() == "cpu":
+    faster = 10 * columns <= rows or (rows % 64 == 0 and columns <= rows)
+    if faster and jax.default_backend() == "cpu":
         as_is: Any = lax.optimization_barrier
         turned: Array = as_is(as_is(d.T) @ x)
         return turned.T
@@ -1409,10 +1410,11 @@ def time_loop(
             forms.append(form)
             return (d_state, d_held, total), different
 
-        def again(carry: Any, n: Array, rows: list[Array]) -> Any:
-            d_state = before(fixed, each(rows, forms[-1])[0]) if before else carry[0]
+        def read_back(carry: Any, n: Array, rows: list[Array]) -> Any:
+            d_state = follows(fixed, each(rows, forms[-1])[0])
             return cut(d_state, n) if length else d_state, *carry[1:]
 
+        follows: Any = None if any(held) else before
         forms: list[Any] = []
         given = tuple(d for d in leaves if not is_zero(d))
         first = jax.tree.map(lambda a: a[0], (kept, given))
@@ -1425,7 +1427,7 @@ def time_loop(
             (kept, given),
             steps,
             reverse=True,
-            again=again if before is not None and not any(held) else None,
+            again=None if follows is None else read_back,
         )
         d_moving, deltas = each(stacked, forms[-1])
         constant, moving = iter(d_held), iter(d_moving)
