@@ -14,7 +14,7 @@ import snnc as package
 from snnc import pipeline
 from snnc.cost.jax_gradient import bytes_kept_by_jax
 from snnc.cost.wiring import part_length
-from snnc.emit.runtime import loops
+from snnc.emit.runtime import loops, parts
 from snnc.harness.load_module import load_module
 from snnc.lower.gradients import learned_constants
 
@@ -159,7 +159,7 @@ def test_derived_gradients_of_lif_keep_the_margin_only(snnc):
 
 
 def test_parts_have_the_length_that_the_emitted_file_chooses():
-    assert [part_length(n) for n in range(1, 300)] == [loops.part_length(n) for n in range(1, 300)]
+    assert [part_length(n) for n in range(1, 300)] == [parts.part_length(n) for n in range(1, 300)]
 
 
 def test_a_sequence_in_parts_keeps_less_and_computes_more(snnc, model_file):
