@@ -36,12 +36,6 @@ class Sparse(Dense):
             text = f"drawn_mask({self.seed}, {{stream}}, {shape!r}, {self.density!r})"
         return (Buffer("mask", shape, 1.0, ONE, text=text),)
 
-    def text(self, x: tuple[str, ...], weights: Mapping[str, str]) -> str:
-        return self._text("dense", x[0], weights)
-
-    def text_over_time(self, x: tuple[str, ...], weights: Mapping[str, str]) -> str:
-        return self._text("dense_over_time", x[0], weights)
-
     def _text(self, function: str, x: str, weights: Mapping[str, str]) -> str:
         product = product_text("dense", self.precision, x, f"{weights['w']} * {weights['mask']}", plain=function)
         return f"{product} + {weights['b']}" if self.bias else product
